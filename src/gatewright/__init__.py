@@ -1,0 +1,1 @@
+"""Composable, typed hardening decorators for ASGI."""

@@ -1,0 +1,325 @@
+"""What the guards of one request share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from starlette.requests import HTTPConnection, Request
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gatewright._core import body
+from gatewright._core.headers import dress
+from gatewright._core.outcome import Finisher, Head, RawHeader, RawHeaders
+from gatewright.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from gatewright._core.gate import Gate
+    from gatewright._core.guard import Guard
+    from gatewright._core.log import Logger
+    from gatewright._core.principal import Principal
+
+__all__ = ["CALL", "Afterthought", "Call"]
+
+CALL = "gatewright.call"
+"""The key under which the call of a request lies in its ASGI scope."""
+
+_UNRESOLVED = "(not asked for yet)"
+
+Afterthought = Callable[[], Awaitable[None] | None]
+T = TypeVar("T")
+
+
+class Call:
+    """One request on its way through the gate.
+
+    Attributes:
+        gate: the nearest gate.
+        scope: the ASGI scope, as the innermost driver got it.
+        principal: who is calling, once a guard knows.
+        route: the route's template, never the concrete path; None where no route matched.
+        request_id: this request's id, taken over from the client where it is well formed.
+        status: the status that was sent, once it was.
+        body_limit: how many bytes of body may be read.
+        header_policy: the security headers of the answer; None sends none.
+    """
+
+    __injected_by__: ClassVar[str] = "every guard"
+
+    __slots__ = (
+        "_body",
+        "_client",
+        "_connection",
+        "_handed",
+        "_headers",
+        "_log",
+        "_receive",
+        "_send",
+        "acted",
+        "added",
+        "afterthoughts",
+        "arguments",
+        "body_limit",
+        "entered",
+        "finishers",
+        "gate",
+        "guards",
+        "header_policy",
+        "notes",
+        "principal",
+        "provided",
+        "request_id",
+        "route",
+        "scope",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+        self.gate = gate
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._body: bytes | None = None
+        self._handed: Receive | None = None
+        self._headers: dict[bytes, bytes] | None = None
+        self._client: str | None = _UNRESOLVED
+        self._connection: HTTPConnection | None = None
+        self._log: Logger | None = None
+        self.body_limit = gate.body_limit
+        self.principal: Principal[Any] | None = None
+        self.provided: dict[Hashable, Any] | None = None
+        self.arguments: dict[str, Any] = {}
+        self.added: RawHeaders = []
+        self.finishers: list[Finisher] | None = None
+        self.afterthoughts: list[Afterthought] | None = None
+        self.notes: dict[str, Any] | None = None
+        self.guards: dict[str, str] | None = None
+        self.acted: tuple[Guard, ...] = ()
+        self.entered: object = None
+        self.header_policy = gate.headers
+        self.route: str | None = None
+        self.status: int | None = None
+        self.started_at = gate.clock.monotonic()
+        self.request_id = gate.request_id(self.header(b"x-request-id"))
+
+    def __repr__(self) -> str:
+        return f"<Call {self.scope.get('method', self.scope['type'])} {self.route or 'no route'} {self.request_id}>"
+
+    # What came in
+
+    @property
+    def is_websocket(self) -> bool:
+        """Say whether this is a websocket's handshake."""
+        return bool(self.scope["type"] == "websocket")
+
+    @property
+    def method(self) -> str:
+        """Return the HTTP method; a handshake is a GET."""
+        return cast(str, self.scope.get("method", "GET"))
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Return the request headers by lower-case name; of repeated ones, the last."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = dict(self.scope["headers"])
+        return headers
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header that occurs exactly once; None where it is absent or repeated."""
+        headers = self.headers
+        if len(headers) != len(self.scope["headers"]) and len(self.header_values(name)) > 1:
+            return None
+        return headers.get(name)
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Return every occurrence of a header."""
+        return [value for key, value in self.scope["headers"] if key == name]
+
+    def cookie(self, name: bytes) -> bytes | None:
+        """Return a cookie's raw value; None where it is absent or occurs more than once.
+
+        Names are compared byte by byte and only spaces and tabs are stripped: a decoded parse takes
+        `\\xa0__Host-session` for `__Host-session`.
+        """
+        line = self.headers.get(b"cookie")
+        if line is None or name not in line:
+            return None
+        if len(self.headers) != len(self.scope["headers"]):
+            # HTTP/2 may split the header into one line for each cookie (RFC 9113, section 8.2.3).
+            line = b"; ".join(self.header_values(b"cookie"))
+        prefix = name + b"="
+        values = [part for pair in line.split(b";") if (part := pair.strip(b" \t")).startswith(prefix)]
+        return values[0][len(prefix) :] if len(values) == 1 else None
+
+    @property
+    def client(self) -> str | None:
+        """Return the client's address through the gate's proxy trust; None where the server gave none."""
+        if self._client is _UNRESOLVED:
+            self._client = self.gate.proxies.client(self.scope, self.headers)
+        return self._client
+
+    @property
+    def secure(self) -> bool:
+        """Say whether the client came over TLS, as far as the gate trusts what it is told."""
+        return self.gate.proxies.secure(self.scope, self.headers)
+
+    async def body(self) -> bytes:
+        """Return the body, read at most once.
+
+        Raises:
+            PayloadTooLarge: for more than `body_limit` bytes, before the first is read where the length is declared.
+            ClientDisconnect: when the client leaves before the end.
+        """
+        if self._body is None:
+            body.declared_length(self.header(b"content-length"), self.body_limit)
+            self._body = await body.read(self._receive, self.body_limit)
+        return self._body
+
+    @property
+    def body_was_read(self) -> bool:
+        """Say whether the body is in memory."""
+        return self._body is not None
+
+    def receive(self) -> Receive:
+        """Return the `receive` for what comes next: the body replayed once if it was read, the original otherwise."""
+        if self._body is None:
+            return self._receive
+        self._handed = body.replay(self._body, self._receive)
+        return self._handed
+
+    @property
+    def connection(self) -> Request | WebSocket:
+        """Return the Starlette connection that handlers get, built when first asked for."""
+        if self._connection is None:
+            receive = self.receive()
+            if self.is_websocket:
+                self._connection = WebSocket(self.scope, receive, self._send)
+            else:
+                self._connection = Request(self.scope, body.capped(receive, self.body_limit), self._send)
+        return cast("Request | WebSocket", self._connection)
+
+    def join(self, scope: Scope, receive: Receive) -> None:
+        """Go on with the scope and the body of an inner driver; what stands between may have changed both."""
+        self.scope = scope
+        if receive is not self._receive and receive is not self._handed:
+            self._receive = receive
+            self._body = None
+            self._connection = None
+
+    def adopt(self, connection: Request | WebSocket) -> None:
+        """Go on with the connection that a framework built for a decorated function."""
+        self.join(connection.scope, connection.receive)
+        if self.route is None:
+            self.route = getattr(self.scope.get("route"), "path", None)
+        if isinstance(connection, WebSocket):
+            # It keeps the state of the handshake, so the handler needs this very object.
+            self._connection = connection
+        elif self._body is None:
+            # Another decorator may have read it; Starlette keeps it here, and `receive` is exhausted.
+            self._body = getattr(connection, "_body", None)
+
+    def forward(self, send: Send) -> None:
+        """Send to *send* from now on."""
+        self._send = send
+
+    # What guards leave for others
+
+    def provide(self, key: Hashable, value: object) -> None:
+        """Offer *value* to whoever asks for *key*."""
+        if self.provided is None:
+            self.provided = {}
+        self.provided[key] = value
+
+    def get(self, key: type[T]) -> T:
+        """Return what a guard provided.
+
+        Raises:
+            ConfigurationError: where no guard did.
+        """
+        known: dict[Any, Any] = self.provided or {}
+        if key not in known:
+            raise ConfigurationError(f"no guard of this call provides {key.__name__}")
+        return cast(T, known[key])
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Add a response header, whatever the answer will be; one that the answer has itself wins."""
+        self.added.append((name, value))
+
+    def on_head(self, finisher: Finisher) -> None:
+        """Leave a finisher: told the response's head just before it is sent, last left first."""
+        if self.finishers is None:
+            self.finishers = []
+        self.finishers.append(finisher)
+
+    def afterwards(self, afterthought: Afterthought) -> None:
+        """Leave something to run after the last byte, a disconnect or a cancellation; last left first."""
+        if self.afterthoughts is None:
+            self.afterthoughts = []
+        self.afterthoughts.append(afterthought)
+
+    def note(self, **fields: object) -> None:
+        """Add fields to this request's log event; redacted like everything there."""
+        if self.notes is None:
+            self.notes = {}
+        self.notes.update(fields)
+
+    @property
+    def log(self) -> Logger:
+        """Return a logger bound to this request; what it is given is redacted."""
+        if self._log is None:
+            self._log = self.gate.log.bind(request_id=self.request_id)
+        return self._log
+
+    # What goes out
+
+    @property
+    def started(self) -> bool:
+        """Say whether the head of an answer was sent."""
+        return self.status is not None
+
+    async def send(self, message: Message) -> None:
+        """Send *message*; the head gets every header that guards and gate add."""
+        kind = message["type"]
+        if kind == "http.response.start" or kind == "websocket.http.response.start":
+            message["headers"] = self.finish(message["status"], message.get("headers", ()))
+        elif self.status is None:
+            self.status = {"websocket.accept": 101, "websocket.close": 403}.get(kind)
+        await self._send(message)
+
+    def finish(self, status: int, headers: Iterable[RawHeader]) -> RawHeaders:
+        """Return the headers of an answer with all that belongs to it, and remember its status."""
+        self.status = status
+        finished = list(headers)
+        if self.finishers is not None:
+            head = Head(status, finished)
+            for finisher in reversed(self.finishers):
+                finisher(head)
+            self.status, finished = head.status, head.headers
+        policy = self.header_policy
+        if policy is None:
+            standard: tuple[RawHeader, ...] = ()
+        else:
+            standard = policy.https if self.secure else policy.http
+        dress(finished, self.added, self.request_id, standard)
+        return finished
+
+    def report(self, gate: Gate) -> None:
+        """Write the one log event of this request to the log of *gate*."""
+        fields: dict[str, Any] = {
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "duration_ms": round((gate.clock.monotonic() - self.started_at) * 1000, 3),
+            "request_id": self.request_id,
+            "client": self.client,
+        }
+        if self.principal is not None:
+            fields["principal"] = self.principal.sub
+        if self.guards:
+            fields["guards"] = self.guards
+        if self.notes is not None:
+            fields |= self.notes
+        gate.log.access(fields)

@@ -1,0 +1,83 @@
+"""Put the parameters that guards fill back into a FastAPI route's OpenAPI operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.routing import Route
+
+from gatewright._core.handler import Handler, Want
+from gatewright.result import PageParams
+
+__all__ = ["document"]
+
+_MEDIA = {"body": "application/json", "form": "application/x-www-form-urlencoded"}
+_REFERENCE = "#/$defs/"
+_PAGE = {
+    name: {"name": name, "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1}}
+    for name in ("page", "limit")
+}
+
+
+def document(route: Route, handler: Handler) -> None:
+    """Add to *route*'s operation what its signature hides; does nothing for a route that has no OpenAPI.
+
+    Schemas are written out in place: an operation cannot add to the document's components. Where a model contains
+    itself, the inner one is named and left open.
+    """
+    if not hasattr(route, "openapi_extra"):
+        return
+    hidden: dict[str, Any] = {}
+    parameters: list[dict[str, Any]] = []
+    for want in handler.wants.values():
+        place = want.marker.place if want.marker is not None else None
+        if place in _MEDIA:
+            content = {_MEDIA[place]: {"schema": _schema(want)}}
+            hidden["requestBody"] = {"required": want.required and not want.optional, "content": content}
+        elif place is not None:
+            parameters += _parameters(want, place)
+        elif want.key is PageParams:
+            parameters += _PAGE.values()
+    if parameters:
+        hidden["parameters"] = parameters
+    if hidden:
+        extra: Mapping[str, Any] = getattr(route, "openapi_extra", None) or {}
+        route.openapi_extra = {**hidden, **extra}
+
+
+def _parameters(want: Want, place: str) -> list[dict[str, Any]]:
+    schema = _schema(want)
+    fields: dict[str, Any] | None = schema.get("properties")
+    required = want.required and not want.optional
+    if fields is None:
+        return [_parameter(want.name, place, required, schema)]
+    return [_parameter(name, place, name in schema.get("required", ()), field) for name, field in fields.items()]
+
+
+def _parameter(name: str, place: str, required: bool, schema: Mapping[str, Any]) -> dict[str, Any]:
+    shown = name.replace("_", "-") if place == "header" else name
+    return {"name": shown, "in": place, "required": required or place == "path", "schema": schema}
+
+
+def _schema(want: Want) -> dict[str, Any]:
+    schema = TypeAdapter[Any](want.schema).json_schema()
+    written: dict[str, Any] = _written_out(schema, schema.get("$defs", {}), ())
+    return written
+
+
+def _written_out(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
+    """Replace references by what they name; JSON Schema's own would be looked up in the whole document."""
+    if isinstance(node, list):
+        return [_written_out(item, definitions, within) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.startswith(_REFERENCE):
+        name = reference.removeprefix(_REFERENCE)
+        if name in within:
+            return {"title": name, "type": "object"}
+        return _written_out(definitions[name], definitions, (*within, name))
+    kept = {key: value for key, value in node.items() if key not in ("$defs", "discriminator")}
+    return {key: _written_out(value, definitions, within) for key, value in kept.items()}

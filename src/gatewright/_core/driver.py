@@ -1,0 +1,91 @@
+"""The ASGI driver: opens the call, runs the plan, sends the answer, closes the call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from gatewright._core.call import CALL, Call
+from gatewright._core.gate import default_gate
+from gatewright._core.outcome import Outcome
+from gatewright._core.refuse import app_handles, refuse
+
+if TYPE_CHECKING:
+    from gatewright._core.gate import Gate
+    from gatewright._core.plan import Plans
+
+__all__ = ["Driver", "close"]
+
+
+class Driver:
+    """Serve what stands behind a pipeline. The outermost driver of a request opens its call; inner ones join it.
+
+    Args:
+        plans: the pipeline.
+        gate: the gate that rules here; None takes the one that the call came with, or the process's default.
+        route: the template under which this is served; None where many routes lie behind.
+    """
+
+    def __init__(self, plans: Plans, gate: Gate | None = None, route: str | None = None) -> None:
+        self.plans = plans
+        self.gate = gate
+        self.route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or one websocket."""
+        call: Call | None = scope.get(CALL)
+        if call is not None:
+            await self._join(call, scope, receive, send)
+            return
+        call = Call(self.gate or default_gate(), scope, receive, send)
+        scope[CALL] = call
+        gate = call.gate
+        try:
+            await self._serve(call, call.send)
+        finally:
+            await close(call, gate)
+
+    async def _join(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        outer_gate, outer_acted = call.gate, call.acted
+        if self.gate is not None:
+            call.gate = self.gate
+        call.join(scope, receive)
+        try:
+            await self._serve(call, send)
+        finally:
+            call.gate, call.acted = outer_gate, outer_acted
+
+    async def _serve(self, call: Call, send: Send) -> None:
+        if self.route is not None:
+            call.route = self.route
+        try:
+            await self._answer(call, send)
+        except Exception as exc:
+            if call.started or app_handles(exc, call):
+                raise
+            outcome = await refuse(exc, call)
+            await outcome.send(call.scope, call.receive(), send)
+
+    async def _answer(self, call: Call, send: Send) -> None:
+        outcome = await self.plans.at(call).run(call, self.finish)
+        await outcome.send(call.scope, call.receive(), send)
+
+    async def finish(self, call: Call) -> Outcome:
+        """Return the outcome of what stands behind the pipeline."""
+        raise NotImplementedError
+
+
+async def close(call: Call, gate: Gate) -> None:
+    """Run the afterthoughts, last left first, even when the request was cancelled; then write the one log event."""
+    if call.afterthoughts is not None:
+        with anyio.CancelScope(shield=True):
+            while call.afterthoughts:
+                try:
+                    done = call.afterthoughts.pop()()
+                    if done is not None:
+                        await done
+                except Exception as exc:
+                    gate.log.unhandled(exc, {"request_id": call.request_id, "where": "afterthought"})
+    call.report(gate)

@@ -1,0 +1,253 @@
+"""A handler with guards: what decorators make of a function, and the function driver that serves it anywhere."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from typing_extensions import ParamSpec, TypeVar
+
+from gatewright._core.answering import Answering, nowhere
+from gatewright._core.call import CALL, Call
+from gatewright._core.driver import Driver, close
+from gatewright._core.gate import default_gate
+from gatewright._core.handler import Handler, Kind
+from gatewright._core.invocation import Invocation
+from gatewright._core.operation import Operation
+from gatewright._core.outcome import Outcome
+from gatewright._core.pipeline import Host, Pipeline
+from gatewright._core.plan import Plans
+from gatewright._core.refuse import app_handles, refuse
+from gatewright._core.render import Renderer
+
+if TYPE_CHECKING:
+    from gatewright._core.gate import Gate
+
+__all__ = ["Endpoint", "Guarded", "GuardedFunction", "guarded_function", "state_of"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+STATE = "__gatewright__"
+GUARDED_BY = "__gatewright_guarded_by__"
+
+
+class Guarded(Protocol[P, R_co]):
+    """A decorated handler: a function that a framework calls, with the original and its pipeline at hand."""
+
+    @property
+    def handler(self) -> Callable[P, R_co]:
+        """Return the original, to be called in a unit test without HTTP."""
+        ...
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Return the guards in the order in which they run."""
+        ...
+
+    # The framework decides what it passes and what it does with the result.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve the connection that a framework passes."""
+        ...
+
+
+class GuardedFunction:
+    """What a decorated function carries: its original, its pipeline, and the plans for each host.
+
+    Args:
+        function: the original.
+        pipeline: its guards.
+    """
+
+    def __init__(self, function: Callable[..., Any], pipeline: Pipeline) -> None:
+        self.function = function
+        self.pipeline = pipeline
+        self.folded_into: Callable[..., Any] | None = None
+        self.early = Handler.read(function)
+        self.operation = Operation(self)
+        self.wrapper = _wrapper(self)
+        if inspect.isfunction(function):
+            # So that a route that got the bare function, from a decorator written too low, can be told.
+            function.__dict__[GUARDED_BY] = self.wrapper
+
+    @functools.cached_property
+    def handler(self) -> Handler:
+        """Return what the original asks for, read again where a name was not defined yet when it was decorated."""
+        return Handler.read(self.function) if self.early.unresolved else self.early
+
+    @functools.cached_property
+    def render(self) -> Renderer:
+        """Return the renderer of the original's results."""
+        return Renderer(self.handler)
+
+    @functools.cache  # noqa: B019  # lives and dies with the decorated function
+    def plans(self, host: Host) -> Plans:
+        """Return the plans of this pipeline under *host*."""
+        return Plans(self.pipeline, self.handler, host, self.render)
+
+    @functools.cache  # noqa: B019
+    def invocation(self, receivers: int | None) -> Invocation:
+        """Return how the original is called when *receivers* (a method's `self`) come before the connection.
+
+        None: the framework passes the connection itself.
+        """
+        return Invocation(self.handler, receivers)
+
+    async def serve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Serve a call of the decorated function: a framework's, or a mistaken one."""
+        turn = kwargs.pop(self.operation.private, None)
+        if turn is not None:
+            return await self.operation.run(turn, args, kwargs)
+        if not args or kwargs or not isinstance(args[-1], HTTPConnection):
+            name = self.early.name.rpartition(".")[2]
+            raise TypeError(
+                f"{name}(...) serves a connection; in a test, call {name}.handler(...) or gatewright.testing"
+            )
+        *receivers, connection = args
+        return await self._respond(receivers, connection)
+
+    async def _respond(self, receivers: list[Any], connection: HTTPConnection) -> Response | None:
+        """The function driver: the same guards and refusals, on a route that knows nothing of them."""
+        call: Call | None = connection.scope.get(CALL)
+        outermost = call is None
+        if call is None:
+            receive = cast("Request | WebSocket", connection).receive
+            call = connection.scope[CALL] = Call(default_gate(), connection.scope, receive, nowhere)
+        outer_acted = call.acted
+        call.adopt(cast("Request | WebSocket", connection))
+        try:
+            if isinstance(connection, WebSocket):
+                await self._handshake(call, receivers, connection)
+                return None
+            outcome = await self._outcome(call, receivers)
+            return Answering(outcome, call, outermost)
+        except BaseException:
+            if outermost:
+                await close(call, call.gate)
+            raise
+        finally:
+            call.acted = outer_acted
+            if outermost and isinstance(connection, WebSocket):
+                await close(call, call.gate)
+
+    async def _outcome(self, call: Call, receivers: list[Any]) -> Outcome:
+        invocation = self.invocation(len(receivers))
+
+        async def finish(call: Call) -> Outcome:
+            return self.render(await invocation(call, receivers), call)
+
+        try:
+            return await self.plans(Host.FUNCTION).at(call).run(call, finish)
+        except Exception as exc:
+            if app_handles(exc, call):
+                raise
+            return await refuse(exc, call)
+
+    async def _handshake(self, call: Call, receivers: list[Any], websocket: WebSocket) -> None:
+        """Refuse a websocket before it is accepted, or hand it to its handler."""
+        try:
+            answer = await self.plans(Host.FUNCTION).at(call).enter(call)
+            outcome = None if answer is None else self.render(answer.result, call)
+        except Exception as exc:
+            outcome = await refuse(exc, call)
+        if outcome is not None:
+            outcome.headers = call.finish(outcome.status, outcome.headers)
+            await outcome.send(call.scope, websocket.receive, websocket.send)
+            return
+        call.status = 101
+        await self.invocation(len(receivers))(call, receivers)
+
+
+class Endpoint(Driver):
+    """The ASGI driver of one decorated function, in place of the framework's own.
+
+    Args:
+        function: the decorated function's state.
+        gate: as in `Driver`.
+        route: as in `Driver`.
+    """
+
+    def __init__(self, function: GuardedFunction, gate: Gate | None = None, route: str | None = None) -> None:
+        super().__init__(function.plans(Host.FUNCTION), gate, route)
+        self._invoke = function.invocation(0)
+        self._render = function.render
+        if gate is not None:
+            self.plans.bind(gate)
+        else:
+            self.plans.check()
+
+    async def finish(self, call: Call) -> Outcome:
+        """Call the original, and render what it returns."""
+        return self._render(await self._invoke(call), call)
+
+
+def guarded_function(function: Callable[..., Any], pipeline: Pipeline) -> Guarded[..., Any]:
+    """Put *pipeline* in front of *function*; folds into a function that is guarded already."""
+    state = state_of(function)
+    if state is None:
+        return _fold_none(function, pipeline)
+    folded = GuardedFunction(state.function, state.pipeline.with_(*pipeline.guards)).wrapper
+    state.folded_into = folded
+    return cast("Guarded[..., Any]", folded)
+
+
+def _fold_none(function: Callable[..., Any], pipeline: Pipeline) -> Guarded[..., Any]:
+    return cast("Guarded[..., Any]", GuardedFunction(function, pipeline).wrapper)
+
+
+def state_of(function: object) -> GuardedFunction | None:
+    """Return the state of our own wrapper; None for anything else, a foreign wrapper with copied attributes too."""
+    state = getattr(function, STATE, None)
+    return state if isinstance(state, GuardedFunction) and state.wrapper is function else None
+
+
+def bypassed_by(endpoint: object) -> Callable[..., Any] | None:
+    """Return the function with (more) guards that was made from *endpoint*, or None."""
+    state = state_of(endpoint)
+    if state is not None:
+        return state.folded_into
+    made: Callable[..., Any] | None = getattr(endpoint, GUARDED_BY, None)
+    made_state = state_of(made)
+    return made if made_state is not None and made_state.function is endpoint else None
+
+
+def _wrapper(state: GuardedFunction) -> Callable[..., Any]:
+    """Return a function of the original's shape: frameworks look whether it is a coroutine function or a generator."""
+    kind = state.early.kind
+    wrapper: Callable[..., Any]
+    if kind is Kind.ASYNC_GENERATOR:
+
+        async def guarded_stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+            async for item in state.operation.stream(args, kwargs):
+                yield item
+
+        wrapper = guarded_stream
+    elif kind is Kind.GENERATOR:
+
+        def guarded_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            return (yield from state.operation.stream(args, kwargs))
+
+        wrapper = guarded_generator
+    else:
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            return await state.serve(args, kwargs)
+
+        wrapper = guarded
+    functools.update_wrapper(wrapper, state.function)
+    # Without it, whoever unwraps would see the original's shape: a sync handler would be sent to a thread twice.
+    del wrapper.__dict__["__wrapped__"]
+    wrapper.__dict__.update(
+        {
+            STATE: state,
+            "handler": state.function,
+            "pipeline": state.pipeline,
+            "__signature__": state.operation.signature,
+        }
+    )
+    return wrapper

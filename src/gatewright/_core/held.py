@@ -1,0 +1,98 @@
+"""An app behind a surround: its answer waits until the surround has looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gatewright._core.outcome import Outcome
+
+__all__ = ["holding"]
+
+Start = Callable[[ASGIApp, Scope, Receive], Awaitable[Outcome]]
+
+
+class _Held:
+    """Run an app whose messages wait: for the head, or for the last byte where the body is wanted."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, wants_body: bool) -> None:
+        self.app = app
+        self.scope = scope
+        self.receive = receive
+        self.wants_body = wants_body
+        self.messages: list[Message] = []
+        self.shown = anyio.Event()
+        self.released = anyio.Event()
+        self.done = anyio.Event()
+        self.error: Exception | None = None
+        self.outcome: Outcome | None = None
+        self.real_send: Send | None = None
+
+    async def run(self) -> None:
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except Exception as exc:
+            self.error = exc
+        finally:
+            self.shown.set()
+            self.done.set()
+
+    async def send(self, message: Message) -> None:
+        if self.real_send is None:
+            self.messages.append(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if self.wants_body and not complete:
+                return
+            self.shown.set()
+            await self.released.wait()
+            return
+        await self.real_send(message)
+
+    async def peek(self) -> Outcome:
+        """Return the outcome once it can be seen; an error of the app is raised here, inside the surround."""
+        await self.shown.wait()
+        if not self.messages:
+            raise self.error or RuntimeError("the app returned without an answer")
+        head, *bodies = self.messages
+        body = b"".join(message.get("body", b"") for message in bodies) if self.wants_body else None
+        self.outcome = Outcome(head["status"], list(head.get("headers", ())), body, self.release)
+        return self.outcome
+
+    async def release(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what was held, with the head as the surround left it, and let the app go on."""
+        assert self.outcome is not None  # peek made the outcome whose app this is
+        head, *bodies = self.messages
+        await send({**head, "status": self.outcome.status, "headers": self.outcome.headers})
+        for message in bodies:
+            await send(message)
+        self.real_send = send
+        self.released.set()
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+
+
+async def holding(wants_body: bool, work: Callable[[Start], Awaitable[None]]) -> None:
+    """Run *work* with a function that starts an app and returns its outcome before it is sent.
+
+    A task for each app, because an app cannot be stopped in the middle of a `send` otherwise. An app whose
+    outcome the surround dropped is cancelled.
+    """
+    raised: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def start(app: ASGIApp, scope: Scope, receive: Receive) -> Outcome:
+            held = _Held(app, dict(scope), receive, wants_body)
+            tasks.start_soon(held.run)
+            return await held.peek()
+
+        try:
+            await work(start)
+        except Exception as exc:
+            # Raised outside the task group, which would wrap it in an ExceptionGroup.
+            raised = exc
+        tasks.cancel_scope.cancel()
+    if raised is not None:
+        raise raised

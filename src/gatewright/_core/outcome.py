@@ -1,0 +1,67 @@
+"""An answer before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["Finisher", "Head", "Outcome", "RawHeader", "RawHeaders"]
+
+RawHeader = tuple[bytes, bytes]
+RawHeaders = list[RawHeader]
+
+_DENIAL = "websocket.http.response"
+
+
+@dataclass(slots=True)
+class Head:
+    """The head of a response just before it is sent: the status and the headers, which may be changed."""
+
+    status: int
+    headers: RawHeaders
+
+
+Finisher = Callable[[Head], None]
+
+
+class Outcome:
+    """Hold what will be sent: a head, and a body that is complete or still a stream.
+
+    Args:
+        status: the HTTP status.
+        headers: raw header pairs, with `content-length` where the body is complete.
+        body: the whole body, or None while it is a stream.
+        app: sends the answer itself, where it is a stream or has work to do after its last byte.
+    """
+
+    __slots__ = ("app", "body", "headers", "status")
+
+    def __init__(self, status: int, headers: RawHeaders, body: bytes | None, app: ASGIApp | None = None) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.app = app
+
+    @classmethod
+    def of(cls, response: Response) -> Outcome:
+        """Hold a Starlette response; it is sent by itself, so streams and background tasks stay what they are."""
+        body = getattr(response, "body", None)
+        return cls(response.status_code, response.raw_headers, bytes(body) if body is not None else None, response)
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer; on a websocket, as a denial of the handshake."""
+        if self.app is not None:
+            await self.app(scope, receive, send)
+            return
+        start, body = "http.response.start", "http.response.body"
+        if scope["type"] == "websocket":
+            if _DENIAL not in scope.get("extensions", {}):
+                # 1008, policy violation (RFC 6455, section 7.4.1); before accept the server turns it into a 403.
+                await send({"type": "websocket.close", "code": 1008, "reason": ""})
+                return
+            start, body = "websocket.http.response.start", "websocket.http.response.body"
+        await send({"type": start, "status": self.status, "headers": self.headers})
+        await send({"type": body, "body": self.body or b""})

@@ -1,0 +1,44 @@
+"""Who is calling. In the core, because limits, logs and requirements all ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic
+
+from typing_extensions import TypeVar
+
+__all__ = ["Principal"]
+
+U = TypeVar("U", default=Any)
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal(Generic[U]):
+    """Name an authenticated caller.
+
+    Args:
+        sub: the subject; stable, unique, what limits and logs use.
+        method: how it was proved: "session", "bearer", "api_key", or your own word.
+        roles: what the caller is.
+        scopes: what the credential may do.
+        auth_at: when the caller authenticated, Unix seconds.
+        sid: the session's id, where there is a session.
+        tenant: whose data the caller works on, where there are tenants.
+        user: what your `load_user` or lookup returned.
+        claims: whatever else the credential says.
+    """
+
+    __injected_by__: ClassVar[str] = "@with_auth(...)"
+
+    sub: str
+    method: str = "session"
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    auth_at: float = 0.0
+    sid: str | None = None
+    tenant: str | None = None
+    user: U | None = field(default=None, repr=False)
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False)

@@ -1,0 +1,150 @@
+"""The one place where an exception becomes an answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gatewright._core.accept import prefers_problem
+from gatewright._core.outcome import Outcome
+from gatewright._core.render import JSON, error_body
+from gatewright.errors import ApiError, BadRequest, InternalError, InvalidInput
+
+if TYPE_CHECKING:
+    from gatewright._core.call import Call
+
+__all__ = ["adopted", "answer_of", "app_handles", "refusal", "refuse", "render_for_framework", "renders_envelopes"]
+
+_PROBLEM = (b"content-type", b"application/problem+json")
+_NO_STORE = (b"cache-control", b"no-store")
+_CHALLENGE = (b"www-authenticate", b'Session realm="api"')
+_FRAMEWORKS = frozenset({"starlette.middleware.exceptions", "fastapi.exception_handlers"})
+
+
+async def refuse(exc: Exception, call: Call) -> Outcome:
+    """Return the answer for *exc*; what nobody mapped is logged whole and answered with a fixed text."""
+    return refusal(await answer_of(exc, call), call)
+
+
+async def answer_of(exc: Exception, call: Call) -> ApiError:
+    """Return the error that stands for *exc*, after telling the log and the monitor of an unexpected one."""
+    if isinstance(exc, ClientDisconnect):
+        return BadRequest("The client closed the connection", code="client_disconnected")
+    answer: ApiError | None
+    try:
+        answer = call.gate.errors.map(exc)
+    except Exception as broken:
+        broken.__context__ = exc
+        answer, exc = None, broken
+    if answer is None or answer.status_code == 500:
+        await _unhandled(exc, call)
+    return InternalError() if answer is None else answer
+
+
+async def _unhandled(exc: Exception, call: Call) -> None:
+    call.gate.log.unhandled(exc, {"request_id": call.request_id, "route": call.route, "method": call.method})
+    hook = call.gate.on_unhandled
+    if hook is None:
+        return
+    try:
+        told = hook(exc, call)
+        if inspect.isawaitable(told):
+            await told
+    except Exception as broken:
+        call.gate.log.unhandled(broken, {"request_id": call.request_id, "where": "on_unhandled"})
+
+
+def refusal(error: ApiError, call: Call) -> Outcome:
+    """Render *error*: the envelope, or problem details (RFC 9457) for a client that prefers them."""
+    status, message = error.status_code, error.message
+    if status == 500:
+        message = InternalError.default_message
+    elif isinstance(error, InvalidInput) and status == InvalidInput.status:
+        status = call.gate.invalid_status
+    call.note(error=error.code) if error.reason is None else call.note(error=error.code, reason=error.reason)
+    if prefers_problem(call.headers.get(b"accept")):
+        kind, body = _PROBLEM, _problem(error, status, message, call.request_id)
+    else:
+        kind, body = JSON, error_body(message, error.code, error.details, call.request_id)
+    headers = [kind, (b"content-length", b"%d" % len(body)), _NO_STORE]
+    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (error.headers or {}).items()]
+    if status == 401 and all(name != b"www-authenticate" for name, _ in own):
+        own.append(_CHALLENGE)
+    return Outcome(status, headers + [pair for pair in own if pair[0] != b"cache-control"], body)
+
+
+def _problem(error: ApiError, status: int, message: str, request_id: str) -> bytes:
+    facts: dict[str, object] = {"type": "about:blank", "title": message, "status": status, "code": error.code}
+    if error.details:
+        facts["details"] = error.details
+    return to_json(facts | {"request_id": request_id})
+
+
+# Living with the exception handlers of a framework
+
+
+def app_handles(exc: Exception, call: Call) -> bool:
+    """Say whether the app's author registered a handler for *exc*; that one wins.
+
+    A catch-all (for `Exception`, or for 500) gets what the error mapper does not know.
+    """
+    handlers, statuses = call.scope.get("starlette.exception_handlers", ({}, {}))
+    if isinstance(exc, HTTPException) and exc.status_code in statuses:
+        return True
+    for cls in type(exc).__mro__:
+        if cls in handlers:
+            return not _is_frameworks_own(handlers[cls])
+    catch_all = getattr(call.scope.get("app"), "exception_handlers", {})
+    return (500 in catch_all or Exception in catch_all) and call.gate.errors.map(exc) is None
+
+
+def renders_envelopes(scope: Scope) -> bool:
+    """Say whether errors that are raised inside this app come out in the envelope."""
+    handlers, _ = scope.get("starlette.exception_handlers", ({}, {}))
+    return handlers.get(HTTPException) is render_for_framework
+
+
+def adopted(handlers: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return an app's exception handlers with the framework's own replaced by ours, and the author's kept."""
+    ours = {cls: render_for_framework for cls, handler in handlers.items() if _is_http(cls, handler)}
+    return {HTTPException: render_for_framework, **handlers, **ours}
+
+
+def _is_http(cls: Any, handler: Any) -> bool:
+    name = getattr(cls, "__name__", "")
+    wanted = name == "RequestValidationError" or (inspect.isclass(cls) and issubclass(cls, HTTPException))
+    return wanted and _is_frameworks_own(handler)
+
+
+def _is_frameworks_own(handler: Any) -> bool:
+    return handler is render_for_framework or getattr(handler, "__module__", "") in _FRAMEWORKS
+
+
+async def render_for_framework(connection: HTTPConnection, exc: Exception) -> Response:
+    """Handle an exception for Starlette's machinery, in the envelope."""
+    from gatewright._core.call import CALL
+
+    call: Call = connection.scope[CALL]
+    return Rendered(await refuse(exc, call))
+
+
+class Rendered(Response):
+    """An outcome, where a framework wants a response."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.status_code = outcome.status
+        self.background = None
+        self.body = outcome.body or b""
+        self.raw_headers = outcome.headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the outcome."""
+        await self.outcome.send(scope, receive, send)

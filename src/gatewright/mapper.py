@@ -1,0 +1,136 @@
+"""From exceptions to answers, along the class tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any, Self, TypeVar
+
+from starlette.exceptions import HTTPException
+
+from gatewright.errors import ApiError, ConfigurationError, Conflict, InvalidInput
+from gatewright.result import code_of
+
+__all__ = ["ErrorMapper"]
+
+X = TypeVar("X", bound=Exception)
+Answering = Callable[[Any], ApiError | None]
+
+
+class ErrorMapper:
+    """Say which answer stands for which exception.
+
+    The nearest class along the exception's MRO decides; a mapping that returns None passes to the next one.
+    What no mapping knows is a 500 with a fixed text. A class may be named as `"package.module:Class"`, which
+    imports nothing: it is compared with the names along the MRO.
+    """
+
+    def __init__(self) -> None:
+        self._by_class: dict[type[Exception], Answering] = {ApiError: _itself, HTTPException: _from_http}
+        self._by_name: dict[str, Answering] = {
+            "fastapi.exceptions:RequestValidationError": _from_fastapi,
+            "sqlalchemy.exc:IntegrityError": self._from_integrity_error,
+            "sqlite3:IntegrityError": self._from_integrity_error,
+        }
+        self._constraints: dict[str, tuple[str, str, int]] = {}
+
+    def register(self, exception: type[X] | str, answer: Callable[[X], ApiError | None], /) -> Self:
+        """Map *exception* to what *answer* returns.
+
+        Args:
+            exception: a class, or its dotted name `"package.module:Class"`.
+            answer: takes the exception, returns an `ApiError`, or None to pass to the next mapping.
+
+        Raises:
+            ConfigurationError: for a name without a colon.
+        """
+        if isinstance(exception, str):
+            module, colon, name = exception.partition(":")
+            if not (module and colon and name):
+                raise ConfigurationError(f'register({exception!r}): write "package.module:Class"')
+            self._by_name[exception] = answer
+        else:
+            self._by_class[exception] = answer
+        return self
+
+    def constraint(self, name: str, *, field: str, message: str, status: int = 409) -> Self:
+        """Map a violated database constraint to an error on *field*.
+
+        Args:
+            name: the constraint's name; on SQLite, which names columns instead, `"table.column"`.
+            field: the input path that the client knows.
+            message: what people read.
+            status: the HTTP status.
+        """
+        self._constraints[name] = (field, message, status)
+        return self
+
+    def map(self, exc: Exception) -> ApiError | None:
+        """Return the answer for *exc*, or None where no mapping knows it."""
+        for mapping in self._candidates(type(exc)):
+            answer = mapping(exc)
+            if answer is not None:
+                return answer
+        return None
+
+    def _candidates(self, kind: type[Exception]) -> Iterator[Answering]:
+        for cls in kind.__mro__:
+            if cls in self._by_class:
+                yield self._by_class[cls]
+            named = self._by_name.get(f"{cls.__module__}:{cls.__qualname__}")
+            if named is not None:
+                yield named
+
+    def _from_integrity_error(self, exc: Exception) -> ApiError | None:
+        """Find a known constraint in what the driver says; what it says itself never leaves."""
+        violated = _violated(exc)
+        for name, (field, message, status) in self._constraints.items():
+            if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", violated):
+                return Conflict(message, details={field: [message]}, status=status)
+        return None
+
+
+def _itself(exc: ApiError) -> ApiError:
+    return exc
+
+
+def _from_http(exc: HTTPException) -> ApiError | None:
+    """Translate an exception that a framework raised for its 404, 405 and the like."""
+    if exc.status_code < 400:
+        return None
+    # A 500's text may be an exception's; that of another status was written for the client.
+    told = isinstance(exc.detail, str) and exc.detail and exc.status_code != 500
+    message = exc.detail if told else HTTPStatus(exc.status_code).phrase
+    return ApiError(message, status=exc.status_code, code=code_of(exc.status_code), headers=exc.headers)
+
+
+def _from_fastapi(exc: Any) -> ApiError:
+    """Translate FastAPI's own validation failure; its `input` is never echoed."""
+    details: dict[str, list[str]] = {}
+    for error in exc.errors()[:50]:
+        if error["type"] == "json_invalid":
+            return InvalidInput(details={"_root": ["The body is not valid JSON"]})
+        path = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
+        details.setdefault(path, []).append(_public(error))
+    return InvalidInput(details=details)
+
+
+def _public(error: dict[str, Any]) -> str:
+    # Validators of the app may quote the value in their text; pydantic's own templates are safe but for these.
+    quoting = {"value_error", "assertion_error", "union_tag_invalid", "uuid_parsing", "url_parsing"}
+    return "Invalid value" if error["type"] in quoting else str(error["msg"])
+
+
+def _violated(exc: BaseException) -> str:
+    """Return what a driver says of a violated constraint: its name where it tells one, else its message."""
+    seen: BaseException | None = getattr(exc, "orig", None) or exc
+    texts: list[str] = []
+    while seen is not None:
+        for holder in (seen, getattr(seen, "diag", None)):
+            name = getattr(holder, "constraint_name", None)
+            if name:
+                return str(name)
+        texts.append(str(seen))
+        seen = seen.__cause__
+    return " ".join(texts)

@@ -1,0 +1,225 @@
+"""What a handler returns: `Ok` or `Err`, and a `Page` of items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, overload
+
+from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypeAliasType
+
+from gatewright.errors import ApiError, ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+    from gatewright.cookie import Cookie
+
+__all__ = ["Err", "Ok", "Page", "PageParams", "Result", "err", "ok"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PageParams:
+    """Say which page the client asked for, checked and clamped.
+
+    Args:
+        page: the page's number, from 1.
+        limit: items on a page.
+        offset: items before the page.
+    """
+
+    __injected_by__: ClassVar[str] = "@paginate"
+
+    page: int
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T_co]):
+    """Hold one page of items and the number of items on all pages."""
+
+    items: Sequence[T_co]
+    total: int
+
+
+class Ok(Generic[T_co]):
+    """Carry what a handler answers when all went well; make one with `ok(...)`."""
+
+    __slots__ = ("cookies", "data", "headers", "pagination", "status")
+
+    success: ClassVar[Literal[True]] = True
+    error: ClassVar[None] = None
+
+    def __init__(
+        self,
+        data: T_co,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        cookies: Sequence[Cookie] = (),
+    ) -> None:
+        self.data = data
+        self.status = status
+        self.headers = headers
+        self.cookies = cookies
+        self.pagination: dict[str, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"Ok({self.data!r}, status={self.status})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ok) and (self.data, self.status) == (other.data, other.status)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value and mutable, like a list
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the envelope, for a serialiser that knows nothing of `Ok`."""
+        if isinstance(self.data, Page):
+            return {"success": True, "data": list(self.data.items), "pagination": self.pagination}
+        return {"success": True, "data": self.data}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Describe the envelope, for frameworks that serialise and document a return annotation."""
+        (data_type,) = get_args(source) or (Any,)
+        fields = {"success": _field(core_schema.literal_schema([True]))}
+        if getattr(data_type, "__origin__", None) is Page:
+            (item_type,) = get_args(data_type) or (Any,)
+            fields["data"] = _field(core_schema.list_schema(handler.generate_schema(item_type)))
+            fields["pagination"] = _field(_PAGINATION)
+        else:
+            fields["data"] = _field(handler.generate_schema(data_type))
+        envelope = core_schema.typed_dict_schema(fields)
+        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), envelope])
+
+
+@dataclass(slots=True)
+class Err:
+    """Carry what a handler answers when it cannot do what was asked; make one with `err(...)`."""
+
+    success: ClassVar[Literal[False]] = False
+    data: ClassVar[None] = None
+
+    error: str
+    status: int = 400
+    code: str = "error"
+    details: Mapping[str, Sequence[str]] | None = None
+    headers: Mapping[str, str] | None = None
+    cookies: Sequence[Cookie] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Describe the error envelope, for frameworks that document a return annotation."""
+        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_err), _ERROR])
+
+
+def _field(schema: CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
+    return core_schema.typed_dict_field(schema, required=required)
+
+
+_TEXT, _COUNT = core_schema.str_schema(), core_schema.int_schema()
+_PAGINATION = core_schema.typed_dict_schema({name: _field(_COUNT) for name in ("page", "limit", "total", "totalPages")})
+_ERROR = core_schema.typed_dict_schema(
+    {
+        "success": _field(core_schema.literal_schema([False])),
+        "error": _field(_TEXT),
+        "code": _field(_TEXT),
+        "details": _field(core_schema.dict_schema(_TEXT, core_schema.list_schema(_TEXT)), required=False),
+        "request_id": _field(_TEXT, required=False),
+    }
+)
+
+
+def _open_ok(value: object) -> dict[str, object]:
+    if not isinstance(value, Ok):
+        raise ValueError("not an Ok")
+    return value.as_dict()
+
+
+def _open_err(value: object) -> dict[str, object]:
+    if not isinstance(value, Err):
+        raise ValueError("not an Err")
+    opened: dict[str, object] = {"success": False, "error": value.error, "code": value.code}
+    return opened | {"details": value.details} if value.details else opened
+
+
+# A real generic alias: `Ok[T] | Err` would resolve `Ok[T]` too early to be subscripted.
+Result = TypeAliasType("Result", Union[Ok[T], Err], type_params=(T,))  # noqa: UP007
+
+
+@overload
+def ok(*, status: int = ..., headers: Mapping[str, str] | None = ..., cookies: Sequence[Cookie] = ...) -> Ok[None]: ...
+@overload
+def ok(
+    data: T, *, status: int = ..., headers: Mapping[str, str] | None = ..., cookies: Sequence[Cookie] = ...
+) -> Ok[T]: ...
+def ok(
+    data: Any = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    cookies: Sequence[Cookie] = (),
+) -> Ok[Any]:
+    """Answer with *data* in the envelope.
+
+    Args:
+        data: what the handler's `Result[T]` declares; filtered through `T` before it leaves.
+        status: the HTTP status; a DELETE without data becomes 204.
+        headers: further response headers.
+        cookies: cookies to set, signed by the gate where they need to be.
+
+    Raises:
+        ConfigurationError: for a status that is not a success.
+    """
+    if not 200 <= status < 400:
+        raise ConfigurationError(f"ok(status={status}) is not a success; write err(..., status={status})")
+    return Ok(data, status, headers, cookies)
+
+
+def err(
+    error: str,
+    /,
+    *,
+    status: int = 400,
+    code: str | None = None,
+    details: Mapping[str, Sequence[str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    cookies: Sequence[Cookie] = (),
+) -> Err:
+    """Answer with a refusal in the envelope, without raising.
+
+    Args:
+        error: what people read; it leaves the process as it is.
+        status: the HTTP status, 400 or more.
+        code: what programs switch on; by default the status's own, such as `not_found`.
+        details: messages by field path.
+        headers: further response headers.
+        cookies: cookies to set.
+
+    Raises:
+        ConfigurationError: for a status that is not an error.
+    """
+    if status < 400:
+        raise ConfigurationError(f"err(status={status}) is not an error; write ok(..., status={status})")
+    return Err(error, status, code or code_of(status), details, headers, cookies)
+
+
+def _codes(kind: type[ApiError]) -> dict[int, str]:
+    """Collect the codes of the tree; the class nearest the root speaks for its status."""
+    found = {kind.status: kind.default_code}
+    for child in kind.__subclasses__():
+        found = _codes(child) | found
+    return found
+
+
+_CODES = {status: code for status, code in _codes(ApiError).items()}
+_CODES[400] = "bad_request"
+
+
+def code_of(status: int) -> str:
+    """Return the code that stands for *status* when nothing more is known."""
+    return _CODES.get(status, "error" if status < 500 else "internal_error")

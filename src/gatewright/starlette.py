@@ -1,0 +1,30 @@
+"""Guards on single routes of a Starlette app, without installing a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.routing import Route
+
+from gatewright._core.function import Endpoint, state_of
+
+__all__ = ["GuardedRoute"]
+
+
+class GuardedRoute(Route):
+    """Serve a guarded endpoint through the ASGI driver; anything else as `Route` does.
+
+    Args:
+        path: as for `starlette.routing.Route`, and so are the keyword arguments.
+        endpoint: a decorated function, or anything that `Route` takes.
+
+    Raises:
+        ConfigurationError: for a combination of decorators that cannot work.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        state = state_of(endpoint)
+        if state is not None and not options.get("middleware") and options.get("max_body_size") is None:
+            self.app = Endpoint(state, route=self.path)

@@ -1,0 +1,33 @@
+"""Call decorated handlers and whole apps in process: no server, no HTTP client, time at a standstill.
+
+::
+
+    reply = await call(create_post, json={"title": "Hi"}, principal=Principal("u1"))
+    assert reply.status == 201
+"""
+
+from gatewright._core.log import EventList as EventList
+from gatewright.testing.bodies import Disconnect as Disconnect
+from gatewright.testing.bodies import chunked as chunked
+from gatewright.testing.bodies import disconnecting as disconnecting
+from gatewright.testing.calls import Handshake as Handshake
+from gatewright.testing.calls import call as call
+from gatewright.testing.calls import enter as enter
+from gatewright.testing.calls import handshake as handshake
+from gatewright.testing.calls import make_call as make_call
+from gatewright.testing.clock import FrozenClock as FrozenClock
+from gatewright.testing.wire import Reply as Reply
+
+__all__ = [
+    "Disconnect",
+    "EventList",
+    "FrozenClock",
+    "Handshake",
+    "Reply",
+    "call",
+    "chunked",
+    "disconnecting",
+    "enter",
+    "handshake",
+    "make_call",
+]
