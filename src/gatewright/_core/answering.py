@@ -46,4 +46,4 @@ class Answering(Response):
         try:
             await self._outcome.send(scope, receive, self._call.send)
         finally:
-            await close(self._call, self._call.gate)
+            await close(self._call)

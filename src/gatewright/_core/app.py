@@ -47,9 +47,13 @@ class AppDriver(Driver):
         self._handlers: tuple[object, dict[object, object]] | None = None
 
     async def _answer(self, call: Call, send: Send) -> None:
-        self._adopt_handlers(call.scope)
         plan = self.plans.at(call)
-        if plan.encloses:
+        if self.entered is not None:
+            self._adopt_handlers(call.scope)
+        if not plan.steps:
+            call.entered = self.entered
+            await self.app(call.scope, call.receive(), send)
+        elif plan.encloses:
             await holding(plan.wants_body, lambda start: self._enclosed(plan, call, send, start))
         else:
             outcome = await plan.run(call, self.finish)
@@ -71,7 +75,7 @@ class AppDriver(Driver):
     def _adopt_handlers(self, scope: Scope) -> None:
         """Let the errors of a framework inside come out in the envelope, where its author did not say otherwise."""
         found = scope.get("starlette.exception_handlers")
-        if found is None or self.entered is None:
+        if found is None:
             return
         if self._handlers is None or self._handlers[0] is not found[0]:
             self._handlers = (found[0], adopted(found[0]))

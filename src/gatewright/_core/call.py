@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from starlette.requests import HTTPConnection, Request
@@ -36,6 +36,7 @@ class Call:
 
     Attributes:
         gate: the nearest gate.
+        headers: the request headers by lower-case name; of repeated ones, the last.
         scope: the ASGI scope, as the innermost driver got it.
         principal: who is calling, once a guard knows.
         route: the route's template, never the concrete path; None where no route matched.
@@ -47,60 +48,35 @@ class Call:
 
     __injected_by__: ClassVar[str] = "every guard"
 
-    __slots__ = (
-        "_body",
-        "_client",
-        "_connection",
-        "_handed",
-        "_headers",
-        "_log",
-        "_receive",
-        "_send",
-        "acted",
-        "added",
-        "afterthoughts",
-        "arguments",
-        "body_limit",
-        "entered",
-        "finishers",
-        "gate",
-        "guards",
-        "header_policy",
-        "notes",
-        "principal",
-        "provided",
-        "request_id",
-        "route",
-        "scope",
-        "started_at",
-        "status",
-    )
+    # Defaults on the class: most calls need few of these, and what is not set costs nothing.
+    principal: Principal[Any] | None = None
+    provided: dict[Hashable, Any] | None = None
+    notes: dict[str, Any] | None = None
+    guards: Mapping[str, str] | None = None
+    finishers: list[Finisher] | None = None
+    afterthoughts: list[Afterthought] | None = None
+    acted: tuple[Guard, ...] = ()
+    entered: object = None
+    route: str | None = None
+    status: int | None = None
+    _body: bytes | None = None
+    _handed: Receive | None = None
+    _client: str | None = _UNRESOLVED
+    _connection: Request | WebSocket | None = None
+    _log: Logger | None = None
 
     def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
         self.gate = gate
         self.scope = scope
         self._receive = receive
         self._send = send
-        self._body: bytes | None = None
-        self._handed: Receive | None = None
-        self._headers: dict[bytes, bytes] | None = None
-        self._client: str | None = _UNRESOLVED
-        self._connection: HTTPConnection | None = None
-        self._log: Logger | None = None
+        raw = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(raw)
+        self._repeats = len(raw) != len(self.headers)
         self.body_limit = gate.body_limit
-        self.principal: Principal[Any] | None = None
-        self.provided: dict[Hashable, Any] | None = None
+        self.header_policy = gate.headers
         self.arguments: dict[str, Any] = {}
         self.added: RawHeaders = []
-        self.finishers: list[Finisher] | None = None
-        self.afterthoughts: list[Afterthought] | None = None
-        self.notes: dict[str, Any] | None = None
-        self.guards: dict[str, str] | None = None
-        self.acted: tuple[Guard, ...] = ()
-        self.entered: object = None
-        self.header_policy = gate.headers
-        self.route: str | None = None
-        self.status: int | None = None
         self.started_at = gate.clock.monotonic()
         self.request_id = gate.request_id(self.header(b"x-request-id"))
 
@@ -119,20 +95,11 @@ class Call:
         """Return the HTTP method; a handshake is a GET."""
         return cast(str, self.scope.get("method", "GET"))
 
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        """Return the request headers by lower-case name; of repeated ones, the last."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = dict(self.scope["headers"])
-        return headers
-
     def header(self, name: bytes) -> bytes | None:
         """Return a header that occurs exactly once; None where it is absent or repeated."""
-        headers = self.headers
-        if len(headers) != len(self.scope["headers"]) and len(self.header_values(name)) > 1:
+        if self._repeats and len(self.header_values(name)) > 1:
             return None
-        return headers.get(name)
+        return self.headers.get(name)
 
     def header_values(self, name: bytes) -> list[bytes]:
         """Return every occurrence of a header."""
@@ -145,11 +112,13 @@ class Call:
         `\\xa0__Host-session` for `__Host-session`.
         """
         line = self.headers.get(b"cookie")
-        if line is None or name not in line:
+        if line is None:
             return None
-        if len(self.headers) != len(self.scope["headers"]):
+        if self._repeats:
             # HTTP/2 may split the header into one line for each cookie (RFC 9113, section 8.2.3).
             line = b"; ".join(self.header_values(b"cookie"))
+        if name not in line:
+            return None
         prefix = name + b"="
         values = [part for pair in line.split(b";") if (part := pair.strip(b" \t")).startswith(prefix)]
         return values[0][len(prefix) :] if len(values) == 1 else None
@@ -199,7 +168,7 @@ class Call:
                 self._connection = WebSocket(self.scope, receive, self._send)
             else:
                 self._connection = Request(self.scope, body.capped(receive, self.body_limit), self._send)
-        return cast("Request | WebSocket", self._connection)
+        return self._connection
 
     def join(self, scope: Scope, receive: Receive) -> None:
         """Go on with the scope and the body of an inner driver; what stands between may have changed both."""
@@ -298,12 +267,7 @@ class Call:
             for finisher in reversed(self.finishers):
                 finisher(head)
             self.status, finished = head.status, head.headers
-        policy = self.header_policy
-        if policy is None:
-            standard: tuple[RawHeader, ...] = ()
-        else:
-            standard = policy.https if self.secure else policy.http
-        dress(finished, self.added, self.request_id, standard)
+        dress(finished, self.added, self.request_id, self.header_policy, self.secure)
         return finished
 
     def report(self, gate: Gate) -> None:

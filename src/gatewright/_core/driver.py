@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatewright._core.gate import Gate
     from gatewright._core.plan import Plans
 
-__all__ = ["Driver", "close"]
+__all__ = ["Driver", "close", "run_afterthoughts"]
 
 
 class Driver:
@@ -35,17 +35,20 @@ class Driver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one websocket."""
-        call: Call | None = scope.get(CALL)
-        if call is not None:
-            await self._join(call, scope, receive, send)
+        outer: Call | None = scope.get(CALL)
+        if outer is not None:
+            await self._join(outer, scope, receive, send)
             return
-        call = Call(self.gate or default_gate(), scope, receive, send)
-        scope[CALL] = call
-        gate = call.gate
+        gate = self.gate or default_gate()
+        call = scope[CALL] = Call(gate, scope, receive, send)
         try:
             await self._serve(call, call.send)
         finally:
-            await close(call, gate)
+            if call.afterthoughts is not None:
+                await run_afterthoughts(call, gate)
+            call.report(gate)
+            # Scope and call hold each other; without this every request would wait for the garbage collector.
+            scope.pop(CALL, None)
 
     async def _join(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         outer_gate, outer_acted = call.gate, call.acted
@@ -69,7 +72,9 @@ class Driver:
             await outcome.send(call.scope, call.receive(), send)
 
     async def _answer(self, call: Call, send: Send) -> None:
-        outcome = await self.plans.at(call).run(call, self.finish)
+        """Run the pipeline and send what it leads to."""
+        plan = self.plans.at(call)
+        outcome = await plan.run(call, self.finish)
         await outcome.send(call.scope, call.receive(), send)
 
     async def finish(self, call: Call) -> Outcome:
@@ -77,15 +82,21 @@ class Driver:
         raise NotImplementedError
 
 
-async def close(call: Call, gate: Gate) -> None:
-    """Run the afterthoughts, last left first, even when the request was cancelled; then write the one log event."""
+async def run_afterthoughts(call: Call, gate: Gate) -> None:
+    """Run what guards left for the end, last left first, even when the request was cancelled."""
+    with anyio.CancelScope(shield=True):
+        while call.afterthoughts:
+            try:
+                done = call.afterthoughts.pop()()
+                if done is not None:
+                    await done
+            except Exception as exc:
+                gate.log.unhandled(exc, {"request_id": call.request_id, "where": "afterthought"})
+
+
+async def close(call: Call) -> None:
+    """End a call that no ASGI driver opened."""
     if call.afterthoughts is not None:
-        with anyio.CancelScope(shield=True):
-            while call.afterthoughts:
-                try:
-                    done = call.afterthoughts.pop()()
-                    if done is not None:
-                        await done
-                except Exception as exc:
-                    gate.log.unhandled(exc, {"request_id": call.request_id, "where": "afterthought"})
-    call.report(gate)
+        await run_afterthoughts(call, call.gate)
+    call.report(call.gate)
+    call.scope.pop(CALL, None)

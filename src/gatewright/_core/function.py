@@ -128,12 +128,12 @@ class GuardedFunction:
             return Answering(outcome, call, outermost)
         except BaseException:
             if outermost:
-                await close(call, call.gate)
+                await close(call)
             raise
         finally:
             call.acted = outer_acted
             if outermost and isinstance(connection, WebSocket):
-                await close(call, call.gate)
+                await close(call)
 
     async def _outcome(self, call: Call, receivers: list[Any]) -> Outcome:
         invocation = self.invocation(len(receivers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gatewright._core.outcome import RawHeader, RawHeaders
@@ -51,6 +50,7 @@ class HeaderPolicy:
     permissions_policy: str | None = None
     http: tuple[RawHeader, ...] = field(init=False, repr=False, compare=False)
     https: tuple[RawHeader, ...] = field(init=False, repr=False, compare=False)
+    names: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, value in self._named():
@@ -59,6 +59,7 @@ class HeaderPolicy:
         # Prebuilt, because every answer gets them.
         https = tuple((name.encode(), value.encode()) for name, value in self._named() if value is not None)
         object.__setattr__(self, "https", https)
+        object.__setattr__(self, "names", frozenset(name for name, _ in https))
         object.__setattr__(self, "http", tuple(pair for pair in https if pair[0] != _HSTS))
 
     def _named(self) -> list[tuple[str, str | None]]:
@@ -77,9 +78,9 @@ class HeaderPolicy:
 API = HeaderPolicy()
 
 
-def dress(headers: RawHeaders, added: RawHeaders, request_id: str, standard: Iterable[RawHeader]) -> None:
+def dress(headers: RawHeaders, added: RawHeaders, request_id: str, policy: HeaderPolicy | None, secure: bool) -> None:
     """Append to *headers* what is not there yet; of headers added twice, the inner one, added last, wins."""
-    present = {name: value for name, value in headers}
+    present = dict(headers)
     for pair in reversed(added):
         name = pair[0]
         if name in _SEVERAL:
@@ -88,10 +89,14 @@ def dress(headers: RawHeaders, added: RawHeaders, request_id: str, standard: Ite
             present[name] = pair[1]
             headers.append(pair)
     headers.append((_REQUEST_ID, request_id.encode("ascii")))
-    page = present.get(_TYPE, b"").startswith(b"text/html")
-    if page or not present.keys().isdisjoint(name for name, _ in standard):
-        standard = [_for_page(pair) if page else pair for pair in standard if pair[0] not in present]
-    headers.extend(standard)
+    if policy is None:
+        return
+    standard = policy.https if secure else policy.http
+    page = _TYPE in present and present[_TYPE].startswith(b"text/html")
+    if not page and policy.names.isdisjoint(present):
+        headers += standard
+    else:
+        headers += [_for_page(pair) if page else pair for pair in standard if pair[0] not in present]
 
 
 def _for_page(pair: RawHeader) -> RawHeader:

@@ -115,7 +115,7 @@ class Operation:
             raise
         finally:
             if outermost:
-                await close(call, call.gate)
+                await close(call)
 
     async def _enter(self, turn: Turn, connection: HTTPConnection) -> Answer | None:
         call = turn.call

@@ -65,8 +65,10 @@ class Plan:
         if self.encloses:
             return await self._run_from(0, call, terminal)
         answer = await self.enter(call)
+        if answer is not None:
+            return self.render(answer.result, call)
         call.acted = self.acts
-        return await terminal(call) if answer is None else self.render(answer.result, call)
+        return await terminal(call)
 
     async def _run_from(self, at: int, call: Call, terminal: Terminal) -> Outcome:
         for index in range(at, len(self.steps)):
