@@ -1,1 +1,69 @@
-"""Composable, typed hardening decorators for ASGI."""
+"""Composable, typed hardening decorators for ASGI: a handler goes in, a production endpoint comes out.
+
+::
+
+    @with_rate_limit("100/minute")
+    @with_auth(session)
+    @validate
+    async def create_post(body: FromBody[CreatePost], principal: Principal) -> Result[Post]:
+        return ok(await posts.create(body, author=principal.sub), status=201)
+"""
+
+from gatewright._core.call import Call as Call
+from gatewright._core.clock import Clock as Clock
+from gatewright._core.decorate import Decorator as Decorator
+from gatewright._core.decorate import compose as compose
+from gatewright._core.function import Guarded as Guarded
+from gatewright._core.gate import Gate as Gate
+from gatewright._core.headers import HeaderPolicy as HeaderPolicy
+from gatewright._core.log import Logger as Logger
+from gatewright._core.phase import Phase as Phase
+from gatewright._core.principal import Principal as Principal
+from gatewright.auth import ApiKey as ApiKey
+from gatewright.auth import BearerToken as BearerToken
+from gatewright.auth import SessionCookie as SessionCookie
+from gatewright.auth import require as require
+from gatewright.auth import role as role
+from gatewright.auth import scopes as scopes
+from gatewright.auth import with_auth as with_auth
+from gatewright.cookie import Cookie as Cookie
+from gatewright.errors import ApiError as ApiError
+from gatewright.errors import BadGateway as BadGateway
+from gatewright.errors import BadRequest as BadRequest
+from gatewright.errors import ConfigurationError as ConfigurationError
+from gatewright.errors import Conflict as Conflict
+from gatewright.errors import Forbidden as Forbidden
+from gatewright.errors import GatewayTimeout as GatewayTimeout
+from gatewright.errors import InternalError as InternalError
+from gatewright.errors import InvalidInput as InvalidInput
+from gatewright.errors import MethodNotAllowed as MethodNotAllowed
+from gatewright.errors import NotFound as NotFound
+from gatewright.errors import PayloadTooLarge as PayloadTooLarge
+from gatewright.errors import RequestTimeout as RequestTimeout
+from gatewright.errors import ServiceUnavailable as ServiceUnavailable
+from gatewright.errors import TooManyRequests as TooManyRequests
+from gatewright.errors import Unauthorized as Unauthorized
+from gatewright.errors import UnsupportedMedia as UnsupportedMedia
+from gatewright.limit_body import limit_body as limit_body
+from gatewright.mapper import ErrorMapper as ErrorMapper
+from gatewright.paginate import paginate as paginate
+from gatewright.rate_limit import by_address as by_address
+from gatewright.rate_limit import by_principal as by_principal
+from gatewright.rate_limit import with_rate_limit as with_rate_limit
+from gatewright.result import Err as Err
+from gatewright.result import Ok as Ok
+from gatewright.result import Page as Page
+from gatewright.result import PageParams as PageParams
+from gatewright.result import Result as Result
+from gatewright.result import err as err
+from gatewright.result import ok as ok
+from gatewright.security_headers import security_headers as security_headers
+from gatewright.validate import FromBody as FromBody
+from gatewright.validate import FromCookie as FromCookie
+from gatewright.validate import FromForm as FromForm
+from gatewright.validate import FromHeader as FromHeader
+from gatewright.validate import FromPath as FromPath
+from gatewright.validate import FromQuery as FromQuery
+from gatewright.validate import validate as validate
+from gatewright.webhooks import Verified as Verified
+from gatewright.webhooks import verify_webhook as verify_webhook

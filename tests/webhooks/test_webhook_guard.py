@@ -13,7 +13,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from gatewright._core.call import Call
@@ -35,6 +34,7 @@ from gatewright.webhooks import (
 )
 from gatewright.webhooks.events import EventMarker
 from gatewright.webhooks.scheme import Covered, Secret, Secrets
+from tests.web import Browser
 
 NOW = 1_760_000_000.0
 SECRET = "whsec_guard"
@@ -73,7 +73,7 @@ class Hook:
         self.events = EventList()
         app = Starlette(routes=[Route("/hooks/{tenant}", endpoint, methods=["POST"])])
         Gate(log=self.events, clock=Stopped(), **options).install(app)
-        self.client = TestClient(app, backend=_loop(backend), raise_server_exceptions=False)
+        self.client = Browser(app, backend)
 
     def post(self, body: bytes, headers: Mapping[str, str] | None = None, path: str = "/hooks/acme") -> Any:
         """Deliver *body*, signed as Stripe does unless *headers* say otherwise."""
@@ -84,9 +84,6 @@ class Hook:
         (found,) = [entry for entry in self.events if entry["event"] == event]
         return found
 
-
-def _loop(backend: str) -> Literal["asyncio", "trio"]:
-    return "trio" if backend == "trio" else "asyncio"
 
 
 def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
@@ -134,7 +131,7 @@ def test_a_verified_delivery_reaches_the_handler(anyio_backend: str) -> None:
 
     hooks = Hook(hook, anyio_backend)
     response = hooks.post(BODY)
-    assert (response.status_code, response.json()) == (200, {"success": True, "data": None})
+    assert (response.status, response.json) == (200, {"success": True, "data": None})
     assert seen == [Paid(id="evt_1", type="invoice.paid", amount=7), "evt_1", 1, BODY]
     facts = hooks.logged("request")
     assert (facts["webhook"], facts["webhook_key_index"], facts["webhook_event"]) == ("stripe", 1, "evt_1")
@@ -170,8 +167,8 @@ def test_every_refusal_looks_the_same() -> None:
 
 
 def _answer(response: Any) -> tuple[int, str, str]:
-    body = {name: value for name, value in response.json().items() if name != "request_id"}
-    return response.status_code, response.headers["www-authenticate"], json.dumps(body)
+    body = {name: value for name, value in response.json.items() if name != "request_id"}
+    return response.status, response.headers["www-authenticate"], json.dumps(body)
 
 
 def test_the_log_has_neither_secret_nor_signature() -> None:
@@ -198,7 +195,7 @@ def test_senders_that_want_a_400_get_it() -> None:
         """Take a delivery."""
 
     response = Hook(hook).post(BODY, {})
-    assert (response.status_code, response.json()["code"]) == (400, "invalid_signature")
+    assert (response.status, response.json["code"]) == (400, "invalid_signature")
     assert "www-authenticate" not in response.headers
 
 
@@ -211,7 +208,7 @@ def test_an_unknown_event_is_received_and_logged(anyio_backend: str) -> None:
 
     hooks = Hook(hook, anyio_backend)
     response = hooks.post(b'{"id":"evt_2","type":"customer.created","email":"a@example.com"}')
-    assert (response.status_code, response.json()) == (200, {"received": True})
+    assert (response.status, response.json) == (200, {"received": True})
     facts = hooks.logged("webhook_ignored")
     assert (facts["scheme"], facts["event_id"], facts["event_type"]) == ("stripe", "evt_2", "customer.created")
     assert "a@example.com" not in repr(list(hooks.events))
@@ -227,7 +224,7 @@ def test_a_signed_event_that_does_not_fit_is_invalid_input() -> None:
     body = b'{"id":"evt_3","type":"invoice.paid","amount":"s3cr3t"}'
     hooks = Hook(hook, invalid_status=422)
     response = hooks.post(body)
-    assert (response.status_code, response.json()["code"]) == (422, "validation_failed")
+    assert (response.status, response.json["code"]) == (422, "validation_failed")
     assert "s3cr3t" not in response.text
     assert hooks.logged("request")["reason"] == "event: invoice.paid.amount int_parsing"
 
@@ -240,8 +237,8 @@ def test_fastapi_parses_json_before_any_dependency() -> None:
         """Take what is paid."""
 
     response = Hook(hook).post(b"{", signed(b"other"))
-    assert (response.status_code, response.json()["code"]) == (401, "invalid_signature")
-    assert Hook(hook).post(b"").status_code == 400
+    assert (response.status, response.json["code"]) == (401, "invalid_signature")
+    assert Hook(hook).post(b"").status == 400
 
 
 def test_a_body_over_the_cap_is_refused_before_it_is_hashed() -> None:
@@ -251,7 +248,7 @@ def test_a_body_over_the_cap_is_refused_before_it_is_hashed() -> None:
     async def hook(event: Event[Paid]) -> None:
         """Take what is paid."""
 
-    assert Hook(hook, body_limit=10).post(BODY).status_code == 413
+    assert Hook(hook, body_limit=10).post(BODY).status == 413
 
 
 @pytest.mark.anyio
@@ -287,9 +284,9 @@ def test_a_body_consumed_upstream_is_a_500_that_explains_itself() -> None:
 
         await inner(scope, empty if scope["type"] == "http" else receive, send)
 
-    hooks.client = TestClient(thief, raise_server_exceptions=False)
+    hooks.client = Browser(thief)
     response = hooks.post(BODY)
-    assert (response.status_code, response.json()["error"]) == (500, "Internal server error")
+    assert (response.status, response.json["error"]) == (500, "Internal server error")
     assert "consumed upstream" in repr(hooks.logged("unhandled_exception"))
 
 
@@ -317,11 +314,11 @@ def test_secrets_of_a_tenant_come_from_a_function(anyio_backend: str) -> None:
             return webhook.key_index
 
         hooks = Hook(hook, anyio_backend)
-        assert hooks.post(BODY, signed(BODY, "whsec_acme")).json()["data"] == 0
-        assert hooks.post(BODY, signed(BODY, "whsec_b2"), "/hooks/beta").json()["data"] == 1
-        assert hooks.post(BODY, signed(BODY, "whsec_acme"), "/hooks/beta").status_code == 401
+        assert hooks.post(BODY, signed(BODY, "whsec_acme")).json["data"] == 0
+        assert hooks.post(BODY, signed(BODY, "whsec_b2"), "/hooks/beta").json["data"] == 1
+        assert hooks.post(BODY, signed(BODY, "whsec_acme"), "/hooks/beta").status == 401
         for tenant in ("none", "blank", "nobody"):
-            assert hooks.post(BODY, signed(BODY, "whsec_acme"), f"/hooks/{tenant}").status_code == 401
+            assert hooks.post(BODY, signed(BODY, "whsec_acme"), f"/hooks/{tenant}").status == 401
             assert hooks.events[-1]["reason"] == "stripe: no_secret"
     assert asked[0] == "https://api.example.com/v1/hooks/acme"
 
@@ -378,9 +375,9 @@ def test_a_whole_app_can_stand_behind_a_signature() -> None:
         await PlainTextResponse(await Request(scope, receive).body())(scope, receive, send)
 
     app = Gate(clock=Stopped(), log=EventList()).wrap(verify_webhook(stripe(), secrets=SECRET)(echo))
-    client = TestClient(app)
-    assert client.post("/", content=BODY, headers=signed(BODY)).content == BODY
-    assert client.post("/", content=BODY).status_code == 401
+    client = Browser(app)
+    assert client.post("/", content=BODY, headers=signed(BODY)).body == BODY
+    assert client.post("/", content=BODY).status == 401
 
 
 def test_the_same_guard_on_app_and_handler_still_reads_the_event() -> None:
@@ -392,8 +389,8 @@ def test_the_same_guard_on_app_and_handler_still_reads_the_event() -> None:
         return event.amount
 
     inner = Starlette(routes=[Route("/hooks/acme", hook, methods=["POST"])])
-    client = TestClient(Gate(clock=Stopped(), log=EventList()).wrap(verified(inner)))
-    assert client.post("/hooks/acme", content=BODY, headers=signed(BODY)).json()["data"] == 7
+    client = Browser(Gate(clock=Stopped(), log=EventList()).wrap(verified(inner)))
+    assert client.post("/hooks/acme", content=BODY, headers=signed(BODY)).json["data"] == 7
 
 
 def test_the_original_is_tested_without_http() -> None:

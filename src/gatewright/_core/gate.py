@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gatewright._core.storage import Store
     from gatewright.cookie import Cookie
 
-__all__ = ["Gate", "default_gate"]
+__all__ = ["Gate", "default_gate", "forget_default_gate"]
 
 OnUnhandled = Callable[[Exception, Call], object]
 
@@ -153,3 +153,8 @@ def default_gate() -> Gate:
     if "gate" not in _DEFAULT:
         _DEFAULT["gate"] = Gate()
     return _DEFAULT["gate"]
+
+
+def forget_default_gate() -> None:
+    """Let the next call without a gate make a new default one, which has counted nothing yet."""
+    _DEFAULT.clear()

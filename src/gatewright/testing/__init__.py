@@ -6,6 +6,7 @@
     assert reply.status == 201
 """
 
+from gatewright._core.gate import forget_default_gate as forget_default_gate
 from gatewright._core.log import EventList as EventList
 from gatewright.testing.bodies import Disconnect as Disconnect
 from gatewright.testing.bodies import chunked as chunked
@@ -28,6 +29,7 @@ __all__ = [
     "chunked",
     "disconnecting",
     "enter",
+    "forget_default_gate",
     "handshake",
     "make_call",
 ]

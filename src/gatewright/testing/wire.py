@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope
@@ -117,26 +117,28 @@ class RequestDraft:
         }
 
     def receive(self) -> Receive:
+        """Return the `receive` that gives the body as it was drafted, and then a disconnect."""
         body, _ = self._body()
-        messages = self._messages(body)
+        parts = _Once(body) if isinstance(body, bytes) else aiter(body)
+        ended = False
 
         async def receive() -> Message:
-            try:
-                return await anext(messages)
-            except (StopAsyncIteration, Disconnect):
+            nonlocal ended
+            if ended:
                 return {"type": "http.disconnect"}
+            try:
+                part = await anext(parts)
+            except StopAsyncIteration:
+                ended = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            except Disconnect:
+                ended = True
+                return {"type": "http.disconnect"}
+            self.consumed += len(part)
+            ended = isinstance(body, bytes)
+            return {"type": "http.request", "body": part, "more_body": not ended}
 
         return receive
-
-    async def _messages(self, body: Body) -> AsyncIterator[Message]:
-        if isinstance(body, bytes):
-            self.consumed += len(body)
-            yield {"type": "http.request", "body": body, "more_body": False}
-            return
-        async for chunk in body:
-            self.consumed += len(chunk)
-            yield {"type": "http.request", "body": chunk, "more_body": True}
-        yield {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(self, app: ASGIApp) -> Reply:
         heads: list[Message] = []
@@ -149,8 +151,28 @@ class RequestDraft:
             elif message["type"] == "http.response.body":
                 reply.chunks.append(message.get("body", b""))
 
-        await app(self.scope(), self.receive(), send)
+        try:
+            await app(self.scope(), self.receive(), send)
+        finally:
+            close = getattr(self.data, "aclose", None)
+            if close is not None:
+                await close()
         if len(heads) != 1:
             raise AssertionError(f"the app sent {len(heads)} heads; an answer has one")
         reply.consumed = self.consumed
         return reply
+
+
+class _Once:
+    """Give one part, and nothing more: an async iterator that needs no closing."""
+
+    def __init__(self, part: bytes) -> None:
+        self._parts = [part]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._parts:
+            raise StopAsyncIteration
+        return self._parts.pop()
