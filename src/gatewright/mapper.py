@@ -100,9 +100,17 @@ def _from_http(exc: HTTPException) -> ApiError | None:
     if exc.status_code < 400:
         return None
     # A 500's text may be an exception's; that of another status was written for the client.
-    told = isinstance(exc.detail, str) and exc.detail and exc.status_code != 500
-    message = exc.detail if told else HTTPStatus(exc.status_code).phrase
+    detail: Any = vars(exc)["detail"]  # FastAPI's may be anything
+    told = isinstance(detail, str) and detail and exc.status_code != 500
+    message = detail if told else _phrase(exc.status_code)
     return ApiError(message, status=exc.status_code, code=code_of(exc.status_code), headers=exc.headers)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ApiError.default_message
 
 
 def _from_fastapi(exc: Any) -> ApiError:

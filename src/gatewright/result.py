@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeGuard, TypeVar, Union, get_args, overload
 
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
@@ -72,13 +72,13 @@ class Ok(Generic[T_co]):
         return f"Ok({self.data!r}, status={self.status})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ok) and (self.data, self.status) == (other.data, other.status)
+        return is_ok(other) and (self.data, self.status) == (other.data, other.status)
 
     __hash__ = None  # type: ignore[assignment]  # equal by value and mutable, like a list
 
     def as_dict(self) -> dict[str, object]:
         """Return the envelope, for a serialiser that knows nothing of `Ok`."""
-        if isinstance(self.data, Page):
+        if is_page(self.data):
             return {"success": True, "data": list(self.data.items), "pagination": self.pagination}
         return {"success": True, "data": self.data}
 
@@ -117,6 +117,17 @@ class Err:
         return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_err), _ERROR])
 
 
+# Guards, because `isinstance` leaves a checker with a type whose argument it does not know.
+def is_ok(value: object) -> TypeGuard[Ok[Any]]:
+    """Say whether *value* is an `Ok`."""
+    return isinstance(value, Ok)
+
+
+def is_page(value: object) -> TypeGuard[Page[Any]]:
+    """Say whether *value* is a `Page`."""
+    return isinstance(value, Page)
+
+
 def _field(schema: CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
     return core_schema.typed_dict_field(schema, required=required)
 
@@ -135,7 +146,7 @@ _ERROR = core_schema.typed_dict_schema(
 
 
 def _open_ok(value: object) -> dict[str, object]:
-    if not isinstance(value, Ok):
+    if not is_ok(value):
         raise ValueError("not an Ok")
     return value.as_dict()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -114,12 +114,15 @@ class Call:
         line = self.headers.get(b"cookie")
         if line is None:
             return None
+        if line.startswith(name) and b";" not in line and not self._repeats:
+            # The common case: one cookie, ours.
+            return line[len(name) + 1 :].strip(b" \t") if line[len(name) : len(name) + 1] == b"=" else None
         if self._repeats:
             # HTTP/2 may split the header into one line for each cookie (RFC 9113, section 8.2.3).
             line = b"; ".join(self.header_values(b"cookie"))
-        if name not in line:
-            return None
         prefix = name + b"="
+        if prefix not in line:
+            return None
         values = [part for pair in line.split(b";") if (part := pair.strip(b" \t")).startswith(prefix)]
         return values[0][len(prefix) :] if len(values) == 1 else None
 

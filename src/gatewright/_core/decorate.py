@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol, overload
+from typing import Any, Protocol, cast, overload
 
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 from typing_extensions import ParamSpec, TypeVar
 
 from gatewright._core.app import GuardedApp
@@ -59,8 +60,9 @@ class _Fold:
     def __call__(self, handler: Any, /) -> Any:
         if isinstance(handler, BaseRoute):
             raise ConfigurationError(f"a route is no handler: decorate the endpoint of {handler!r}, below the route")
-        if inspect.isclass(handler) or not inspect.isroutine(_target(handler)) or _is_app(handler):
-            return GuardedApp.around(handler, self.pipeline)
+        target: Any = handler
+        if inspect.isclass(target) or not inspect.isroutine(_target(target)) or _is_app(target):
+            return GuardedApp.around(cast(ASGIApp, handler), self.pipeline)
         return guarded_function(handler, self.pipeline)
 
 
@@ -87,7 +89,8 @@ class _Composed:
 
     def __call__(self, handler: Any, /) -> Any:
         for decorator in self._decorators:
-            handler = decorator(handler)
+            fold: Callable[[Any], Any] = decorator
+            handler = fold(handler)
             if state_of(handler) is None and not isinstance(handler, GuardedApp):
                 raise ConfigurationError(f"compose() takes decorators of gatewright; {decorator!r} made {handler!r}")
         return handler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from starlette.routing import Route
@@ -44,7 +44,7 @@ def document(route: Route, handler: Handler) -> None:
         hidden["parameters"] = parameters
     if hidden:
         extra: Mapping[str, Any] = getattr(route, "openapi_extra", None) or {}
-        route.openapi_extra = {**hidden, **extra}
+        vars(route)["openapi_extra"] = {**hidden, **extra}
 
 
 def _parameters(want: Want, place: str) -> list[dict[str, Any]]:
@@ -70,14 +70,15 @@ def _schema(want: Want) -> dict[str, Any]:
 def _written_out(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
     """Replace references by what they name; JSON Schema's own would be looked up in the whole document."""
     if isinstance(node, list):
-        return [_written_out(item, definitions, within) for item in node]
+        return [_written_out(item, definitions, within) for item in iter(node)]
     if not isinstance(node, dict):
         return node
-    reference = node.get("$ref")
+    schema = cast("dict[str, Any]", node)
+    reference = schema.get("$ref")
     if isinstance(reference, str) and reference.startswith(_REFERENCE):
         name = reference.removeprefix(_REFERENCE)
         if name in within:
             return {"title": name, "type": "object"}
         return _written_out(definitions[name], definitions, (*within, name))
-    kept = {key: value for key, value in node.items() if key not in ("$defs", "discriminator")}
+    kept = {key: value for key, value in schema.items() if key not in ("$defs", "discriminator")}
     return {key: _written_out(value, definitions, within) for key, value in kept.items()}

@@ -50,9 +50,8 @@ class Guarded(Protocol[P, R_co]):
         """Return the guards in the order in which they run."""
         ...
 
-    # The framework decides what it passes and what it does with the result.
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Serve the connection that a framework passes."""
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
+        """Serve the connection that a framework passes; what it gets back is the framework's business."""
         ...
 
 
@@ -230,7 +229,8 @@ def _wrapper(state: GuardedFunction) -> Callable[..., Any]:
     elif kind is Kind.GENERATOR:
 
         def guarded_generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            return (yield from state.operation.stream(args, kwargs))
+            parts: Generator[Any, Any, Any] = state.operation.stream(args, kwargs)
+            return (yield from parts)
 
         wrapper = guarded_generator
     else:

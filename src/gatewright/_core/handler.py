@@ -180,7 +180,7 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     origin = inspect.unwrap(function)
-    closure = inspect.getclosurevars(origin).nonlocals if inspect.isfunction(origin) else {}
+    closure: Mapping[str, Any] = inspect.getclosurevars(origin).nonlocals if inspect.isfunction(origin) else {}
     try:
         return eval(annotation, getattr(origin, "__globals__", {}), dict(closure))  # noqa: S307  # the author's own annotation
     except Exception:
@@ -188,6 +188,7 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
 
 
 def _want(parameter: inspect.Parameter, annotation: Any) -> Want | None:
+    annotation = _lifted(annotation)
     schema: Any = annotation
     markers: tuple[Marker, ...] = ()
     if get_origin(annotation) is Annotated:
@@ -197,11 +198,21 @@ def _want(parameter: inspect.Parameter, annotation: Any) -> Want | None:
         schema = Annotated[(inner, *rest)] if rest else inner
     bare, optional = _without_none(get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation)
     if markers:
-        return Want(parameter.name, type(markers[-1]), bare, schema, markers[-1], optional, parameter.default)
+        kind: Any = type(markers[-1])
+        return Want(parameter.name, kind, bare, schema, markers[-1], optional, parameter.default)
     key = get_origin(bare) or bare
     if isinstance(key, type) and injected_by(key) is not None:
         return Want(parameter.name, key, bare, schema, None, optional, parameter.default)
     return None
+
+
+def _lifted(annotation: Any) -> Any:
+    """Read `FromBody[T] | None` as `FromBody[T | None]`, which is how it is meant."""
+    inner, optional = _without_none(annotation)
+    if not optional or get_origin(inner) is not Annotated:
+        return annotation
+    type_, *metadata = get_args(inner)
+    return Annotated[(Union[type_, None], *metadata)]  # noqa: UP007  # built at run time
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

@@ -84,7 +84,8 @@ def dress(headers: RawHeaders, added: RawHeaders, request_id: str, policy: Heade
     for pair in reversed(added):
         name = pair[0]
         if name in _SEVERAL:
-            headers.append(pair)
+            if pair not in headers:
+                headers.append(pair)
         elif name not in present:
             present[name] = pair[1]
             headers.append(pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,15 +81,25 @@ def _refuse_bypassed(routes: Sequence[BaseRoute]) -> None:
     endpoints = [getattr(route, "endpoint", None) for route in routes]
     for route, endpoint in zip(routes, endpoints, strict=True):
         guarded = bypassed_by(endpoint)
+        if guarded is None or _is_meant(endpoint):
+            continue
         while guarded is not None and not any(guarded is other for other in endpoints):
             further = bypassed_by(guarded)
             if further is None:
                 raise ConfigurationError(
                     f"{getattr(route, 'path', route)} serves {getattr(endpoint, '__qualname__', endpoint)} without the "
-                    f"guards that were written above its route ({guarded.pipeline!r}); "  # type: ignore[attr-defined]
+                    f"guards that were written above its route ({getattr(guarded, 'pipeline', guarded)!r}); "
                     "write the route's decorator first, at the top"
                 )
             guarded = further
+
+
+def _is_meant(endpoint: Any) -> bool:
+    """Say whether the name that *endpoint* was defined under still means it: then more guards were put on a copy."""
+    found: Any = sys.modules.get(getattr(endpoint, "__module__", ""))
+    for name in getattr(endpoint, "__qualname__", "<locals>").split("."):
+        found = getattr(found, name, None)
+    return found is endpoint
 
 
 def _serve_route(gate: Gate, route: BaseRoute, template: str) -> None:

@@ -11,7 +11,7 @@ import copy
 import inspect
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -34,7 +34,7 @@ from gatewright._core.pipeline import Host
 from gatewright._core.refuse import answer_of, app_handles, refusal, renders_envelopes
 from gatewright._core.render import declares_result, extra_headers, paginated
 from gatewright.errors import ApiError
-from gatewright.result import Err, Ok, Page
+from gatewright.result import Err, Ok, is_ok, is_page
 
 if TYPE_CHECKING:
     from gatewright._core.function import GuardedFunction
@@ -77,7 +77,7 @@ class Operation:
         while self.private in handler.others:  # a guarded function behind a foreign decorator has one already
             self.private += "_"
         keyword = inspect.Parameter.KEYWORD_ONLY
-        depends = _depends(self._dependency)
+        depends = _depends(self._turns)
         annotation = HTTPConnection if depends is inspect.Parameter.empty else inspect.Parameter.empty
         parameters = [inspect.Parameter(self.private, keyword, default=depends, annotation=annotation)]
         bare = handler.connection(0)
@@ -89,7 +89,7 @@ class Operation:
         parameters.sort(key=lambda parameter: parameter.kind)
         self.signature = inspect.Signature(parameters, return_annotation=handler.returns)
 
-    async def _dependency(self, connection: HTTPConnection, response: Response) -> AsyncIterator[Turn]:
+    async def _turns(self, connection: HTTPConnection, response: Response) -> AsyncGenerator[Turn, None]:
         """Run the guards, unless an ASGI driver did; the first thing that FastAPI resolves for the endpoint."""
         call: Call | None = connection.scope.get(CALL)
         if call is not None and call.entered is self._function:
@@ -132,8 +132,8 @@ class Operation:
         """Call the original with FastAPI's arguments and ours, and hand its result over to FastAPI."""
         if isinstance(turn, HTTPConnection):
             # FastAPI was not imported yet when the handler was decorated, so no dependency could be declared.
-            async with asynccontextmanager(self._dependency)(turn, Response()) as turn:
-                return await self.run(turn, args, kwargs)
+            async with asynccontextmanager(self._turns)(turn, Response()) as taken:
+                return await self.run(taken, args, kwargs)
         if turn.answer is not None:
             return self._hand_over(turn.answer.result, turn)
         arguments = self._function.invocation(None).arguments(turn.call) | kwargs
@@ -167,7 +167,7 @@ class Operation:
             raise ApiError(
                 result.error, status=result.status, code=result.code, details=result.details, headers=result.headers
             )
-        if isinstance(result, Ok):
+        if is_ok(result):
             return self._hand_over_ok(result, turn)
         if isinstance(result, Response) and turn.outermost:
             result.raw_headers = turn.call.finish(result.status_code, result.raw_headers)
@@ -181,7 +181,7 @@ class Operation:
         elif result.data is None and call.method == "DELETE" and declared is None:
             response.status_code = 204
         response.raw_headers += extra_headers(result.headers, result.cookies, call)
-        if isinstance(result.data, Page):
+        if is_page(result.data):
             result.pagination = paginated(result.data, call, response.raw_headers)
         return result if self._declares_result else result.as_dict()
 

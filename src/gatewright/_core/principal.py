@@ -11,12 +11,12 @@ from typing_extensions import TypeVar
 
 __all__ = ["Principal"]
 
-U = TypeVar("U", default=Any)
+U_co = TypeVar("U_co", default=object, covariant=True)
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Principal(Generic[U]):
+class Principal(Generic[U_co]):
     """Name an authenticated caller.
 
     Args:
@@ -40,5 +40,5 @@ class Principal(Generic[U]):
     auth_at: float = 0.0
     sid: str | None = None
     tenant: str | None = None
-    user: U | None = field(default=None, repr=False)
+    user: U_co | None = field(default=None, repr=False)
     claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin, TYPE_CHECKING, Union
 
 from gatewright._core.links import link_header, page_facts
 from pydantic import PydanticSchemaGenerationError, TypeAdapter
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from gatewright._core.outcome import Outcome, RawHeaders
 from gatewright.errors import ConfigurationError
-from gatewright.result import Err, Ok, Page, PageParams, Result
+from gatewright.result import Err, Ok, Page, PageParams, Result, is_ok, is_page
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
@@ -48,7 +48,7 @@ class Renderer:
 
     def __call__(self, result: object, call: Call) -> Outcome:
         """Return the outcome of *result*: a response as it is, a `Result` in the envelope, anything else as `ok`."""
-        if isinstance(result, Ok):
+        if is_ok(result):
             return self._ok(result, call)
         if isinstance(result, Response):
             return Outcome.of(result)
@@ -63,7 +63,7 @@ class Renderer:
             status = 204
         if status in _EMPTY:
             return Outcome(status, headers, b"")
-        if type(data) is Page:
+        if is_page(data):
             facts = to_json(paginated(data, call, headers))
             body = b'{"success":true,"data":%b,"pagination":%b}' % (self._write(data.items), facts)
         else:

@@ -31,6 +31,7 @@ class EventMarker(Marker):
     """
 
     __injected_by__: ClassVar[str] = "@verify_webhook(...)"
+    place: ClassVar[str] = "body"
 
     tag: str = "type"
 

@@ -1,0 +1,85 @@
+"""Read a parameter from the JSON body."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from gatewright.validate.compiled import Compiled
+from gatewright.validate.media import JSON, is_json, refuse_unless_empty
+from gatewright.validate.problems import ROOT, Problems
+
+if TYPE_CHECKING:
+    from gatewright._core.call import Call
+
+__all__ = ["BodyReader", "JsonReader"]
+
+_UNSET = inspect.Parameter.empty
+_NOT_JSON = "The body is not valid JSON"
+
+
+class BodyReader(Protocol):
+    """Fill parameters from the body."""
+
+    async def read(self, call: Call, problems: Problems) -> None:
+        """Read the body and put what it holds into `call.arguments`, or say what is wrong with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JsonReader:
+    """Read one parameter from a JSON body (RFC 8259; of duplicate keys the last wins).
+
+    Args:
+        parameter: its name.
+        adapter: the compiled schema.
+        absent: what it gets when there is no body; a body is required where this is unset.
+    """
+
+    parameter: str
+    adapter: Compiled
+    absent: Any
+
+    async def read(self, call: Call, problems: Problems) -> None:
+        """Read the parameter.
+
+        Raises:
+            UnsupportedMedia: for a body of another type, or of none.
+        """
+        kind = call.header(b"content-type")
+        if kind not in JSON and not is_json(kind):
+            await refuse_unless_empty(call, "application/json")
+        body = await call.body()
+        if not body:
+            if self.absent is _UNSET:
+                problems.add(ROOT, "A body is required")
+            call.arguments[self.parameter] = self.absent
+        elif (b"NaN" in body or b"Infinity" in body) and not _is_strict(body):
+            problems.add(ROOT, _NOT_JSON)
+        else:
+            try:
+                call.arguments[self.parameter] = self.adapter.validate_json(body)
+            except ValidationError as error:
+                _explain(error, body, problems)
+
+
+def _is_strict(body: bytes) -> bool:
+    """Say whether *body* is JSON without the numbers that RFC 8259, section 6, does not have."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _explain(error: ValidationError, body: bytes, problems: Problems) -> None:
+    try:
+        given = from_json(body)
+    except ValueError:
+        problems.add(ROOT, _NOT_JSON)
+    else:
+        problems.explain(error, given)

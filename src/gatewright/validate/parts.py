@@ -1,0 +1,95 @@
+"""From the parameters of one named source to the parts that fill them.
+
+A model takes the whole source. The parameters that are no models are validated together, as the fields of one
+dataclass: that is one pass for all of them, and aliases, constraints and defaults are pydantic's own business.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, make_dataclass, replace
+from typing import Any
+
+from gatewright._core.handler import Want
+from gatewright.errors import ConfigurationError
+from gatewright.validate.compiled import Compiled, compiled
+from gatewright.validate.named import Part
+from gatewright.validate.shape import Kind, shape
+
+__all__ = ["Terms", "absent", "parts_of"]
+
+_UNSET = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a source can give.
+
+    Attributes:
+        named: what the source calls a field.
+        repeats: whether a name may occur more than once.
+        reserved: entries that a model is not shown unless it has a field for them.
+    """
+
+    named: Callable[[str], str] = str
+    repeats: bool = True
+    reserved: frozenset[str] = frozenset()
+
+
+def parts_of(wants: Sequence[Want], who: str, terms: Terms) -> tuple[Part, ...]:
+    """Compile the parameters of one source.
+
+    Raises:
+        ConfigurationError: for a schema that a flat source cannot fill.
+    """
+    parts: list[Part] = []
+    single: list[Want] = []
+    for want in wants:
+        alone = shape(_together([want], who).schema)
+        if Kind.FIELDS in alone.fields.values():
+            parts.append(_part(compiled(want.schema, who, want.name), who, terms, want, whole=want))
+        else:
+            single.append(want)
+    if single:
+        parts.append(_part(_together(single, who), who, terms, *single))
+    claimed = terms.reserved.union(*(part.names.values() for part in parts))
+    return tuple(replace(part, reserved=claimed) for part in parts)
+
+
+def _part(adapter: Compiled, who: str, terms: Terms, *wants: Want, whole: Want | None = None) -> Part:
+    outline = shape(adapter.schema)
+    for key, kind in outline.fields.items():
+        if kind is not Kind.ONE and not (kind is Kind.SEVERAL and terms.repeats):
+            lists = ", or lists of one value" if terms.repeats else ""
+            names = ", ".join(want.name for want in wants)
+            raise ConfigurationError(
+                f"{who}: {names}: {wants[0].marker!r} cannot fill {key}, which takes {kind.value}; "
+                f"write fields of one value{lists}, or read a FromBody[...]"
+            )
+    return Part(
+        names={key: terms.named(key) for key in outline.fields},
+        several=frozenset(key for key, kind in outline.fields.items() if kind is Kind.SEVERAL),
+        required=outline.required,
+        extras=outline.extras,
+        adapter=adapter,
+        parameter=None if whole is None else whole.name,
+        absent=_UNSET if whole is None else absent(whole),
+    )
+
+
+def absent(want: Want) -> Any:
+    """Return what a parameter gets when its source has nothing for it; unset where it is required."""
+    return None if want.optional and want.required else want.default
+
+
+def _together(wants: Sequence[Want], who: str) -> Compiled:
+    together = make_dataclass("parameters", [_as_field(want) for want in wants], kw_only=True)
+    return compiled(together, who, ", ".join(want.name for want in wants))
+
+
+def _as_field(want: Want) -> tuple[str, Any] | tuple[str, Any, Field[Any]]:
+    value = absent(want)
+    if value is _UNSET:
+        return want.name, want.schema
+    return want.name, want.schema, field(default_factory=lambda: value)

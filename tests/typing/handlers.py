@@ -1,0 +1,134 @@
+"""What type checkers see of decorated handlers; checked by mypy and pyright, never run.
+
+A `type: ignore` here is an assertion: both checkers report one that hides no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from gatewright import (
+    Err,
+    FromBody,
+    Gate,
+    Guarded,
+    Ok,
+    Page,
+    PageParams,
+    Principal,
+    Result,
+    SessionCookie,
+    compose,
+    err,
+    ok,
+    paginate,
+    validate,
+    with_auth,
+    with_rate_limit,
+)
+from gatewright._core.app import GuardedApp
+
+
+class CreatePost(BaseModel):
+    """A body."""
+
+    title: str
+
+
+class Post(BaseModel):
+    """An answer."""
+
+    id: int
+
+
+session: SessionCookie[Any] = SessionCookie()
+
+
+@with_rate_limit("100/minute")
+@with_auth(session)
+@validate
+async def create_post(body: FromBody[CreatePost], principal: Principal) -> Result[Post]:
+    """Called, called, bare."""
+    return ok(Post(id=1), status=201)
+
+
+async def calls_the_original(principal: Principal) -> None:
+    """The original keeps its exact signature."""
+    result = await create_post.handler(CreatePost(title="Hi"), principal)
+    if result.success is True:
+        assert_type(result.data, Post)
+    if isinstance(result, Err):
+        assert_type(result.code, str)
+    await create_post.handler(body=CreatePost(title="Hi"), principal=principal)
+    await create_post.handler(Post(id=1), principal)  # type: ignore[arg-type]
+    await create_post.handler(CreatePost(title="Hi"))  # type: ignore[call-arg]
+    await create_post.handler(title="Hi", principal=principal)  # type: ignore[call-arg]
+
+
+@paginate(default_limit=5)
+@validate()
+def list_posts(page: PageParams, body: FromBody[CreatePost]) -> Result[Page[Post]]:
+    """Sync, and called in both forms."""
+    return ok(Page([Post(id=1)], total=1))
+
+
+assert_type(list_posts.handler(PageParams(1, 5, 0), CreatePost(title="")), Ok[Page[Post]] | Err)
+
+
+@compose(with_auth(session), with_rate_limit("5/second"))
+async def composed(request: Request) -> Result[None]:
+    """Composed decorators keep the signature too."""
+    return ok() if request.url else err("no")
+
+
+async def calls_composed(request: Request) -> None:
+    """What it returns is known."""
+    assert_type(await composed.handler(request), Ok[None] | Err)
+
+
+class Posts:
+    """Methods work as functions do."""
+
+    @with_auth(session)
+    @validate
+    async def post(self, request: Request, body: FromBody[CreatePost]) -> Result[Post]:
+        """Take a body."""
+        return ok(Post(id=1))
+
+
+async def calls_a_method(request: Request) -> None:
+    """The original of a method takes the instance first."""
+    await Posts.post.handler(Posts(), request, CreatePost(title="Hi"))
+    await Posts.post.handler(Posts(), request, "Hi")  # type: ignore[arg-type]
+
+
+@with_auth(session)
+async def stream(request: Request) -> AsyncIterator[bytes]:
+    """A generator stays what it is."""
+    yield b""
+
+
+async def reads_a_stream(request: Request) -> None:
+    """What it yields is known."""
+    async for part in stream.handler(request):
+        assert_type(part, bytes)
+
+
+async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app."""
+
+
+assert_type(with_rate_limit("5/second")(asgi), GuardedApp)
+assert_type(Gate().wrap(asgi), GuardedApp)
+
+
+def takes_guarded(handler: Guarded[[CreatePost, Principal], Coroutine[Any, Any, Result[Post]]]) -> None:
+    """A decorated function can be passed on under its own type."""
+
+
+takes_guarded(create_post)
