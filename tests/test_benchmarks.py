@@ -1,0 +1,121 @@
+"""The benchmarks compare like with like, and can be run. Nothing here is about time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.benchmarks import bare, guards, hardened, imports, layers, limiter, ours, refusals
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.candidates import HARDENED, PLAIN, missing
+from tests.benchmarks.equivalence import shortcomings
+from tests.benchmarks.method import Effort, Figures, measure, unheard
+from tests.benchmarks.table import Table
+from tests.benchmarks.wire import serving
+from tests.benchmarks.work import BODY, PLENTY, Served
+
+LITTLE = Effort(rounds=1, count=1, warm=0, apart=False)
+
+
+@pytest.mark.parametrize("name", HARDENED)
+def test_every_hardened_candidate_does_the_whole_work(name: str) -> None:
+    """Data, envelope, security headers, request id, limit headers, one log line; 401, 400 or 422, and 429."""
+    if package := missing(name):
+        pytest.skip(f"needs {package}: it comes with the extra `bench`")
+    assert shortcomings(HARDENED[name], hardened=True) == []
+
+
+@pytest.mark.parametrize("name", [name for name, stack in PLAIN.items() if stack is not bare.nothing])
+def test_every_bare_candidate_answers_the_same_data(name: str) -> None:
+    """The baseline parses the same body into the same answer."""
+    assert shortcomings(PLAIN[name], hardened=False) == []
+
+
+def test_a_bare_candidate_is_not_taken_for_a_hardened_one() -> None:
+    """The check sees what is missing: otherwise it would prove nothing."""
+    found = " ".join(shortcomings(bare.starlette, hardened=True))
+    for missed in ("401", "429", "raised", "content-security-policy", "request id", "rate limit", "0 log lines"):
+        assert missed in found
+
+
+def _without(header: bytes, app: ASGIApp) -> ASGIApp:
+    async def without(scope: Scope, receive: Receive, send: Send) -> None:
+        async def cut(message: Message) -> None:
+            if "headers" in message:
+                message["headers"] = [pair for pair in message["headers"] if pair[0] != header]
+            await send(message)
+
+        await app(scope, receive, cut)
+
+    return without
+
+
+@pytest.mark.parametrize(
+    "header", [b"x-request-id", b"referrer-policy", b"ratelimit", b"retry-after", b"www-authenticate"]
+)
+def test_a_candidate_that_leaves_out_one_header_is_found_out(header: bytes) -> None:
+    """Every header of the work counts."""
+
+    def stack(limit: str) -> Served:
+        served = ours.installed(limit)
+        return Served(_without(header, served.app), served.cookie)
+
+    assert shortcomings(stack, hardened=True)
+
+
+def test_the_body_has_the_size_that_the_work_names() -> None:
+    """200 bytes."""
+    assert len(BODY) == 200
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        hardened.table,
+        layers.table,
+        refusals.table,
+        guards.table,
+        partial(limiter.table, most=1000),
+        partial(imports.table, imports={"nothing": "pass", "json": "import json"}),
+    ],
+)
+def test_every_table_can_be_measured_and_rendered(table: Callable[[Effort], Table]) -> None:
+    """As many cells in each row as there are columns, and a first column that says what it is about."""
+    with unheard():
+        measured = table(LITTLE)
+    lines = [line for line in str(measured).splitlines() if line.startswith("|")]
+    assert len(lines) == len(measured.rows) + 2
+    assert {line.count("|") for line in lines} == {len(measured.columns) + 1}
+    assert all(row[0] for row in measured.rows)
+
+
+def test_candidates_take_turns_in_processes_of_their_own() -> None:
+    """The warm-up is dropped, and every other sample comes back from the process that did the work."""
+    counting: dict[str, Any] = {"counting": partial(nullcontext, float)}
+    assert measure(counting, Effort(rounds=2, count=3)) == {"counting": Figures((3.0, 3.0))}
+
+
+def test_a_wrong_answer_is_no_sample() -> None:
+    """A candidate that answers with an error fast is not fast."""
+    with unheard(), serving(partial(ours.installed, PLENTY), 429) as work, pytest.raises(RuntimeError, match="201"):
+        work(1)
+
+
+def test_the_command_says_under_what_circumstances_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """Versions, and the functions that take longest."""
+    main(["--profile", "--rounds", "1", "--count", "1"])
+    said = capsys.readouterr().out
+    assert "starlette 1" in said or "starlette 0" in said
+    assert "tottime" in said
+
+
+def test_the_command_refuses_a_table_that_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    """It names those that there are."""
+    with pytest.raises(SystemExit):
+        main(["speed"])
+    assert "hardened, layers, refusals" in capsys.readouterr().err
