@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gatewright._core.call import Call
 from gatewright._core.driver import close
-from gatewright._core.outcome import Outcome, RawHeaders
 
 __all__ = ["Answering", "nowhere"]
 
@@ -17,33 +18,34 @@ async def nowhere(message: Message) -> None:
     raise RuntimeError("the function driver sends when its response is sent")
 
 
+def _shared(name: str) -> Any:
+    """Return an attribute that the response inside has too: what a decorator sets on one is sent by the other."""
+
+    def get(self: Answering) -> Any:
+        return getattr(self.response, name, None)
+
+    def set_(self: Answering, value: Any) -> None:
+        setattr(self.response, name, value)
+
+    return property(get, set_)
+
+
 class Answering(Response):
-    """The answer of the function driver: a response like any other to decorators around, dressed when it is sent."""
+    """A response like any other to the decorators around, dressed when it is sent; then the call is over."""
 
-    def __init__(self, outcome: Outcome, call: Call, outermost: bool) -> None:
-        self._outcome = outcome
+    status_code = _shared("status_code")
+    raw_headers = _shared("raw_headers")
+    body = _shared("body")
+    background = _shared("background")
+
+    def __init__(self, response: Response, call: Call) -> None:
+        self.response = response
         self._call = call
-        self._outermost = outermost
-        self.body = outcome.body or b""
-        self.background = None
-
-    @property
-    def status_code(self) -> int:  # type: ignore[override]  # Starlette's is an attribute
-        """Return the status of the answer."""
-        return self._outcome.status
-
-    @property
-    def raw_headers(self) -> RawHeaders:  # type: ignore[override]
-        """Return the headers of the answer; what is changed here is sent."""
-        return self._outcome.headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer with everything that belongs to it, and close the call."""
-        if not self._outermost:
-            await self._outcome.send(scope, receive, send)
-            return
         self._call.forward(send)
         try:
-            await self._outcome.send(scope, receive, self._call.send)
+            await self.response(scope, receive, self._call.send)
         finally:
             await close(self._call)

@@ -13,7 +13,7 @@ from gatewright._core.outcome import Outcome
 from gatewright._core.pipeline import Host, Pipeline
 from gatewright._core.plan import Plan, Plans
 from gatewright._core.refuse import adopted
-from gatewright._core.render import Renderer
+from gatewright._core.render import ANYTHING
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
@@ -50,14 +50,21 @@ class AppDriver(Driver):
         plan = self.plans.at(call)
         if self.entered is not None:
             self._adopt_handlers(call.scope)
-        if not plan.steps:
+        if not plan.guards:
             call.entered = self.entered
             await self.app(call.scope, call.receive(), send)
+        elif call.is_websocket:
+            await self._handshake(plan, call, send)
         elif plan.encloses:
             await holding(plan.wants_body, lambda start: self._enclosed(plan, call, send, start))
         else:
             outcome = await plan.run(call, self.finish)
             await outcome.send(call.scope, call.receive(), send)
+
+    async def _handshake(self, plan: Plan, call: Call, send: Send) -> None:
+        answer = await plan.enter(call)
+        outcome = await self.finish(call) if answer is None else ANYTHING(answer.result, call)
+        await outcome.send(call.scope, call.receive(), send)
 
     async def finish(self, call: Call) -> Outcome:
         """Return an outcome that is the app itself; its head is known when it is sent."""
@@ -97,7 +104,7 @@ class GuardedApp(AppDriver):
         gate: Gate | None = None,
         prepare: Callable[[], object] | None = None,
     ) -> None:
-        super().__init__(app, Plans(pipeline, None, Host.APP, Renderer(None)), gate)
+        super().__init__(app, Plans(pipeline, None, Host.APP), gate)
         self.pipeline = pipeline
         self._prepare = prepare
         pipeline.seal(None, Host.APP)

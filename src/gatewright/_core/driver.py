@@ -51,14 +51,15 @@ class Driver:
             scope.pop(CALL, None)
 
     async def _join(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-        outer_gate, outer_acted = call.gate, call.acted
+        outer_gate, outer_acted, outer_arguments = call.gate, call.acted, call.arguments
+        call.arguments = {}
         if self.gate is not None:
             call.gate = self.gate
         call.join(scope, receive)
         try:
             await self._serve(call, send)
         finally:
-            call.gate, call.acted = outer_gate, outer_acted
+            call.gate, call.acted, call.arguments = outer_gate, outer_acted, outer_arguments
 
     async def _serve(self, call: Call, send: Send) -> None:
         if self.route is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from starlette.requests import HTTPConnection, Request
@@ -22,8 +23,8 @@ from gatewright._core.operation import Operation
 from gatewright._core.outcome import Outcome
 from gatewright._core.pipeline import Host, Pipeline
 from gatewright._core.plan import Plans
-from gatewright._core.refuse import app_handles, refuse
-from gatewright._core.render import Renderer
+from gatewright._core.refuse import Rendered, app_handles, refuse
+from gatewright._core.render import ANYTHING, Renderer
 
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
@@ -67,6 +68,8 @@ class GuardedFunction:
         self.function = function
         self.pipeline = pipeline
         self.folded_into: Callable[..., Any] | None = None
+        self._plans: dict[Host, Plans] = {}
+        self._invocations: dict[int | None, Invocation] = {}
         self.early = Handler.read(function)
         self.operation = Operation(self)
         self.wrapper = _wrapper(self)
@@ -84,18 +87,20 @@ class GuardedFunction:
         """Return the renderer of the original's results."""
         return Renderer(self.handler)
 
-    @functools.cache  # noqa: B019  # lives and dies with the decorated function
     def plans(self, host: Host) -> Plans:
         """Return the plans of this pipeline under *host*."""
-        return Plans(self.pipeline, self.handler, host, self.render)
+        if host not in self._plans:
+            self._plans[host] = Plans(self.pipeline, self.handler, host)
+        return self._plans[host]
 
-    @functools.cache  # noqa: B019
     def invocation(self, receivers: int | None) -> Invocation:
         """Return how the original is called when *receivers* (a method's `self`) come before the connection.
 
         None: the framework passes the connection itself.
         """
-        return Invocation(self.handler, receivers)
+        if receivers not in self._invocations:
+            self._invocations[receivers] = Invocation(self.handler, receivers)
+        return self._invocations[receivers]
 
     async def serve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Serve a call of the decorated function: a framework's, or a mistaken one."""
@@ -108,31 +113,23 @@ class GuardedFunction:
                 f"{name}(...) serves a connection; in a test, call {name}.handler(...) or gatewright.testing"
             )
         *receivers, connection = args
-        return await self._respond(receivers, connection)
+        if isinstance(connection, WebSocket):
+            await self._converse(receivers, connection)
+            return None
+        return await self._respond(receivers, cast(Request, connection))
 
-    async def _respond(self, receivers: list[Any], connection: HTTPConnection) -> Response | None:
+    async def _respond(self, receivers: list[Any], request: Request) -> Response:
         """The function driver: the same guards and refusals, on a route that knows nothing of them."""
-        call: Call | None = connection.scope.get(CALL)
-        outermost = call is None
-        if call is None:
-            receive = cast("Request | WebSocket", connection).receive
-            call = connection.scope[CALL] = Call(default_gate(), connection.scope, receive, nowhere)
-        outer_acted = call.acted
-        call.adopt(cast("Request | WebSocket", connection))
-        try:
-            if isinstance(connection, WebSocket):
-                await self._handshake(call, receivers, connection)
-                return None
-            outcome = await self._outcome(call, receivers)
-            return Answering(outcome, call, outermost)
-        except BaseException:
-            if outermost:
-                await close(call)
-            raise
-        finally:
-            call.acted = outer_acted
-            if outermost and isinstance(connection, WebSocket):
-                await close(call)
+        call, outermost = _call_of(request)
+        with _joined(call, request):
+            try:
+                outcome = await self._outcome(call, receivers)
+            except BaseException:
+                if outermost:
+                    await close(call)
+                raise
+        response = outcome.app if isinstance(outcome.app, Response) else Rendered(outcome)
+        return Answering(response, call) if outermost else response
 
     async def _outcome(self, call: Call, receivers: list[Any]) -> Outcome:
         invocation = self.invocation(len(receivers))
@@ -147,19 +144,50 @@ class GuardedFunction:
                 raise
             return await refuse(exc, call)
 
-    async def _handshake(self, call: Call, receivers: list[Any], websocket: WebSocket) -> None:
+    async def _converse(self, receivers: list[Any], websocket: WebSocket) -> None:
         """Refuse a websocket before it is accepted, or hand it to its handler."""
+        call, outermost = _call_of(websocket)
         try:
-            answer = await self.plans(Host.FUNCTION).at(call).enter(call)
-            outcome = None if answer is None else self.render(answer.result, call)
+            with _joined(call, websocket):
+                refused = await self._refused(call)
+                if refused is None:
+                    call.status = 101
+                    await self.invocation(len(receivers))(call, receivers)
+                    return
+                if outermost:
+                    refused.headers = call.finish(refused.status, refused.headers)
+                await refused.send(call.scope, websocket.receive, websocket.send)
+        finally:
+            if outermost:
+                await close(call)
+
+    async def _refused(self, call: Call) -> Outcome | None:
+        try:
+            answer = await self.plans(Host.WEBSOCKET).at(call).enter(call)
         except Exception as exc:
-            outcome = await refuse(exc, call)
-        if outcome is not None:
-            outcome.headers = call.finish(outcome.status, outcome.headers)
-            await outcome.send(call.scope, websocket.receive, websocket.send)
-            return
-        call.status = 101
-        await self.invocation(len(receivers))(call, receivers)
+            return await refuse(exc, call)
+        return None if answer is None else ANYTHING(answer.result, call)
+
+
+def _call_of(connection: Request | WebSocket) -> tuple[Call, bool]:
+    """Return the call of a connection, and whether it was opened for it."""
+    call: Call | None = connection.scope.get(CALL)
+    if call is not None:
+        return call, False
+    call = connection.scope[CALL] = Call(default_gate(), connection.scope, connection.receive, nowhere)
+    return call, True
+
+
+@contextmanager
+def _joined(call: Call, connection: Request | WebSocket) -> Iterator[None]:
+    """Let a decorated function go on with a call, with arguments of its own."""
+    acted, arguments = call.acted, call.arguments
+    call.adopt(connection)
+    call.arguments = {}
+    try:
+        yield
+    finally:
+        call.acted, call.arguments = acted, arguments
 
 
 class Endpoint(Driver):

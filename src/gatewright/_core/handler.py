@@ -14,10 +14,18 @@ from starlette.requests import HTTPConnection
 
 from gatewright.errors import ConfigurationError
 
-__all__ = ["Handler", "Kind", "Marker", "Want", "injected_by"]
+__all__ = ["Handler", "PRIVATE", "Kind", "Marker", "Want", "injected_by"]
 
 _UNSET = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+PRIVATE = "gatewright_turn"
+"""How the names of parameters begin that a decorated function shows to FastAPI, and to nobody else."""
+
+
+def _is_connection(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, HTTPConnection)
 
 
 def injected_by(key: object) -> str | None:
@@ -105,10 +113,17 @@ class Handler:
         positional one that follows *receivers* (a method's `self`).
         """
         for parameter in self.others.values():
-            if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, HTTPConnection):
+            if _is_connection(parameter.annotation) and not parameter.name.startswith(PRIVATE):
                 return parameter.name
         bare = [p.name for p in self.others.values() if p.kind in _POSITIONAL and p.annotation is _UNSET]
         return bare[receivers] if len(bare) > receivers else None
+
+    def takes_connection_by_position(self, receivers: int) -> bool:
+        """Say whether the connection has no name here: before `*args`, or a decorated handler behind a foreign one."""
+        if any(name.startswith(PRIVATE) for name in self.others):
+            return True
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in self.others.values())
+        return variadic and self.connection(receivers) is None
 
     def strangers(self) -> list[str]:
         """Return the parameters that only a framework with its own injection could fill."""
@@ -118,7 +133,8 @@ class Handler:
             if p.annotation is not _UNSET
             and p.default is _UNSET
             and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            and not (isinstance(p.annotation, type) and issubclass(p.annotation, HTTPConnection))
+            and not _is_connection(p.annotation)
+            and not p.name.startswith(PRIVATE)
         ]
 
     def wanting(self, *keys: Hashable) -> list[Want]:

@@ -108,7 +108,7 @@ def _serve_route(gate: Gate, route: BaseRoute, template: str) -> None:
     if isinstance(route, Route) and state is not None:
         _serve_function(gate, route, state, template)
     elif isinstance(route, WebSocketRoute) and state is not None:
-        caller = Caller.FUNCTION if type(route) is WebSocketRoute else Caller.DEPENDENCY
+        caller = Caller.WEBSOCKET if type(route) is WebSocketRoute else Caller.DEPENDENCY
         state.plans(caller).bind(gate)
     elif inspect.isclass(endpoint) and issubclass(endpoint, HTTPEndpoint):
         for method in vars(endpoint).values():

@@ -24,20 +24,22 @@ class Invocation:
         self._function = handler.function
         self._sync = handler.kind is Kind.SYNC
         self._injectors = tuple((want.name, _injector(want)) for want in handler.wants.values() if want.marker is None)
-        connection = None if receivers is None else handler.connection(receivers)
+        self._positional = receivers is not None and handler.takes_connection_by_position(receivers)
+        connection = None if receivers is None or self._positional else handler.connection(receivers)
         if connection is not None:
             self._injectors += ((connection, _connection),)
 
     async def __call__(self, call: Call, receivers: Sequence[Any] = ()) -> Any:
         """Return what the original returns; a plain function runs in a thread, so that it cannot block the loop."""
-        arguments = self.arguments(call)
+        arguments = self.arguments(call, call.arguments)
+        if self._positional:
+            receivers = (*receivers, call.connection)
         if self._sync:
             return await run_in_threadpool(self._function, *receivers, **arguments)
         return await self._function(*receivers, **arguments)
 
-    def arguments(self, call: Call) -> dict[str, Any]:
-        """Return the keyword arguments that guards and call provide."""
-        arguments = call.arguments
+    def arguments(self, call: Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return *arguments*, which guards filled, with what the call itself provides."""
         for name, inject in self._injectors:
             arguments[name] = inject(call)
         return arguments

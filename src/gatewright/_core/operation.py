@@ -11,7 +11,7 @@ import copy
 import inspect
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -29,10 +29,10 @@ from gatewright._core.call import CALL, Call
 from gatewright._core.driver import close
 from gatewright._core.gate import default_gate
 from gatewright._core.guard import Answer
-from gatewright._core.handler import Kind
+from gatewright._core.handler import PRIVATE, Kind
 from gatewright._core.pipeline import Host
-from gatewright._core.refuse import answer_of, app_handles, refusal, renders_envelopes
-from gatewright._core.render import declares_result, extra_headers, paginated
+from gatewright._core.refuse import Rendered, answer_of, app_handles, refusal, renders_envelopes
+from gatewright._core.render import ANYTHING, declares_result, extra_headers, paginated
 from gatewright.errors import ApiError
 from gatewright.result import Err, Ok, is_ok, is_page
 
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation", "Turn"]
 
-_PRIVATE = "gatewright_turn"
-
+_RESPONSE = "_response"
 
 @dataclass(slots=True)
 class Turn:
@@ -52,12 +51,14 @@ class Turn:
         call: the request's call.
         response: where FastAPI collects status and headers for what it renders.
         outermost: whether nothing stands in front that dresses the answer and writes the log.
+        arguments: what the guards of this very pipeline filled.
         answer: a guard's own answer, when nothing stands in front that could have sent it.
     """
 
     call: Call
     response: Response
     outermost: bool
+    arguments: dict[str, Any]
     answer: Answer | None = None
 
 
@@ -73,13 +74,11 @@ class Operation:
         self._function = function
         handler = function.early
         self._declares_result = declares_result(handler.returns)
-        self.private = _PRIVATE
+        self.private = PRIVATE
         while self.private in handler.others:  # a guarded function behind a foreign decorator has one already
             self.private += "_"
         keyword = inspect.Parameter.KEYWORD_ONLY
-        depends = _depends(self._turns)
-        annotation = HTTPConnection if depends is inspect.Parameter.empty else inspect.Parameter.empty
-        parameters = [inspect.Parameter(self.private, keyword, default=depends, annotation=annotation)]
+        parameters = [*_private(self.private, self._turns)]
         bare = handler.connection(0)
         for parameter in handler.others.values():
             if parameter.name == bare and parameter.annotation is inspect.Parameter.empty:
@@ -93,36 +92,39 @@ class Operation:
         """Run the guards, unless an ASGI driver did; the first thing that FastAPI resolves for the endpoint."""
         call: Call | None = connection.scope.get(CALL)
         if call is not None and call.entered is self._function:
-            yield Turn(call, response, outermost=False)
+            yield Turn(call, response, False, call.arguments)
             return
         outermost = call is None
         if call is None:
             call = connection.scope[CALL] = Call(default_gate(), connection.scope, _receive_of(connection), nowhere)
         call.adopt(cast("Request | WebSocket", connection))
-        turn = Turn(call, response, outermost)
+        turn = Turn(call, response, outermost, {})
+        if not outermost:
+            turn.answer = await self._enter(turn, connection)
+            yield turn
+            return
         try:
             turn.answer = await self._enter(turn, connection)
-            if outermost:
-                # Now, because a stream's head leaves before its generator runs.
-                declared = getattr(call.scope.get("route"), "status_code", None)
-                response.raw_headers.extend(call.finish(declared or 200, []))
+            # Now, because a stream's head leaves before its generator runs.
+            declared = getattr(call.scope.get("route"), "status_code", None)
+            response.raw_headers.extend(call.finish(101 if call.is_websocket else declared or 200, []))
             yield turn
             call.status = response.status_code or call.status
         except Exception as exc:
-            known = call.gate.errors.map(exc)
-            refused = 403 if isinstance(exc, WebSocketException) else 500
-            call.status = known.status_code if known is not None else refused
+            call.status = _status_of(exc, call)
             raise
         finally:
-            if outermost:
-                await close(call)
+            await close(call)
 
     async def _enter(self, turn: Turn, connection: HTTPConnection) -> Answer | None:
-        call = turn.call
+        call, arguments = turn.call, turn.call.arguments
+        call.arguments = turn.arguments
         try:
             answer = await self._function.plans(Host.DEPENDENCY).at(call).enter(call)
         except Exception as exc:
             raise await _raised(exc, turn) from exc
+        finally:
+            call.arguments = arguments
         if call.body_was_read:
             # FastAPI goes on with this very Request, whose stream is exhausted now; Starlette looks for a body here.
             connection.__dict__["_body"] = await call.body()
@@ -132,12 +134,13 @@ class Operation:
         """Call the original with FastAPI's arguments and ours, and hand its result over to FastAPI."""
         if isinstance(turn, HTTPConnection):
             # FastAPI was not imported yet when the handler was decorated, so no dependency could be declared.
-            async with asynccontextmanager(self._turns)(turn, Response()) as taken:
+            response = kwargs.pop(self.private + _RESPONSE)
+            async with asynccontextmanager(self._turns)(turn, response) as taken:
                 return await self.run(taken, args, kwargs)
-        if turn.answer is not None:
-            return self._hand_over(turn.answer.result, turn)
-        arguments = self._function.invocation(None).arguments(turn.call) | kwargs
         try:
+            if turn.answer is not None:
+                return self._answered(turn.answer, turn)
+            arguments = self._arguments(turn, kwargs)
             if self._function.early.kind is Kind.SYNC:
                 result = await run_in_threadpool(self._function.function, *args, **arguments)
             else:
@@ -158,7 +161,16 @@ class Operation:
         turn = kwargs.pop(self.private, None)
         if not isinstance(turn, Turn) or turn.answer is not None:
             raise TypeError(f"{self._function.early.name} yields, so only FastAPI can serve it, behind GuardedRoute")
-        return self._function.function(*args, **self._function.invocation(None).arguments(turn.call) | kwargs)
+        return self._function.function(*args, **self._arguments(turn, kwargs))
+
+    def _arguments(self, turn: Turn, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return self._function.invocation(None).arguments(turn.call, turn.arguments) | kwargs
+
+    def _answered(self, answer: Answer, turn: Turn) -> object:
+        """Return a guard's own answer; the handler's declared type is no filter for it."""
+        if isinstance(answer.result, Err):
+            return self._hand_over(answer.result, turn)
+        return self._hand_over(Rendered(ANYTHING(answer.result, turn.call)), turn)
 
     def _hand_over(self, result: object, turn: Turn) -> object:
         """Return what FastAPI will render; raise for an `Err`, so that dependencies with `yield` roll back."""
@@ -180,7 +192,9 @@ class Operation:
             response.status_code = result.status
         elif result.data is None and call.method == "DELETE" and declared is None:
             response.status_code = 204
-        response.raw_headers += extra_headers(result.headers, result.cookies, call)
+        for name, value in extra_headers(result.headers, (), call):
+            response.headers[name.decode("latin-1")] = value.decode("latin-1")
+        response.raw_headers += extra_headers(None, result.cookies, call)
         if is_page(result.data):
             result.pagination = paginated(result.data, call, response.raw_headers)
         return result if self._declares_result else result.as_dict()
@@ -211,10 +225,25 @@ async def _raised(exc: Exception, turn: Turn) -> Exception:
     return carrying
 
 
-def _depends(dependency: Callable[..., Any]) -> Any:
-    """Return FastAPI's `Depends`, if FastAPI is there; an endpoint with dependencies of its own has imported it."""
+def _status_of(exc: Exception, call: Call) -> int:
+    known = call.gate.errors.map(exc)
+    if known is not None:
+        return known.status_code
+    return 403 if isinstance(exc, WebSocketException) else 500
+
+
+def _private(name: str, dependency: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    """Yield what FastAPI fills for us alone: a first dependency, or what it would be given.
+
+    The dependency only if FastAPI is there; an endpoint with dependencies of its own has imported it.
+    """
+    keyword = inspect.Parameter.KEYWORD_ONLY
     depends = getattr(sys.modules.get("fastapi"), "Depends", None)
-    return inspect.Parameter.empty if depends is None else depends(dependency)
+    if depends is not None:
+        yield inspect.Parameter(name, keyword, default=depends(dependency))
+    else:
+        yield inspect.Parameter(name, keyword, annotation=HTTPConnection)
+        yield inspect.Parameter(name + _RESPONSE, keyword, annotation=Response)
 
 
 def _receive_of(connection: HTTPConnection) -> Receive:

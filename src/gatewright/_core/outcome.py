@@ -54,6 +54,9 @@ class Outcome:
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; on a websocket, as a denial of the handshake."""
         if self.app is not None:
+            if isinstance(self.app, Response):
+                # What a surround left on the outcome is what is sent.
+                self.app.status_code, self.app.raw_headers = self.status, self.headers
             await self.app(scope, receive, send)
             return
         start, body = "http.response.start", "http.response.body"

@@ -20,6 +20,7 @@ class Host(Enum):
     FUNCTION = "a function that the driver calls"
     FRAMEWORK = "a FastAPI path operation behind the ASGI driver"
     DEPENDENCY = "a FastAPI path operation with nothing in front of it"
+    WEBSOCKET = "a function that holds a conversation"
     APP = "an ASGI app"
 
 
@@ -90,6 +91,8 @@ def _check_guard(guard: Guard, handler: Handler | None, host: Host, who: str, pr
             raise ConfigurationError(f"{who}: {guard!r} needs a principal; add {injected_by(key)} to the same handler")
     if handler is None and guard.reads_handler:
         raise ConfigurationError(f"{guard.name} reads a handler's annotations; put it on the handler, not on an app")
+    if host is Host.WEBSOCKET and (isinstance(guard, Surround) or guard.reads_body):
+        raise ConfigurationError(f"{who}: a websocket has no body and no answer for {guard.name}; take it away")
     if host is Host.DEPENDENCY and isinstance(guard, Surround):
         raise ConfigurationError(
             f"{who}: {guard.name} encloses the whole answer, which a plain FastAPI route cannot give; write "
@@ -102,7 +105,7 @@ def _check_handler(handler: Handler, host: Host, provided: set[Hashable]) -> Non
         written = injected_by(want.key)
         if want.key not in provided and written != "every guard":
             raise ConfigurationError(f"{handler.name}: {want.name} is filled by {written}; add it to the handler")
-    if host is not Host.FUNCTION:
+    if host not in (Host.FUNCTION, Host.WEBSOCKET):
         return
     if handler.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
         raise ConfigurationError(f"{handler.name}: a Starlette endpoint does not yield; return a StreamingResponse")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from gatewright._core.guard import Answer, Guard, Surround
 from gatewright._core.outcome import Outcome
+from gatewright._core.render import ANYTHING
 from gatewright.errors import ApiError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Plans", "Terminal"]
 
 Terminal = Callable[["Call"], Awaitable[Outcome]]
-Render = Callable[[object, "Call"], Outcome]
 
 
 class Plan:
@@ -28,36 +28,39 @@ class Plan:
     Args:
         guards: sealed and bound, in order.
         acts: the guards as they were written, for pipelines inside this one.
-        render: turns a guard's `Answer` into an outcome.
     """
 
-    __slots__ = ("acts", "encloses", "passed", "render", "steps", "surrounds", "wants_body")
+    __slots__ = ("acts", "encloses", "guards", "passed", "steps", "wants_body")
 
-    def __init__(self, guards: tuple[Guard, ...], acts: tuple[Guard, ...], render: Render) -> None:
-        self.steps = tuple((guard.name, guard.enter) for guard in guards)
-        self.surrounds = tuple(guard if isinstance(guard, Surround) else None for guard in guards)
+    def __init__(self, guards: tuple[Guard, ...], acts: tuple[Guard, ...]) -> None:
+        surrounds = [guard for guard in guards if isinstance(guard, Surround)]
+        self.guards = guards
         self.acts = acts
-        self.render = render
+        self.steps = tuple((index, guard.enter) for index, guard in enumerate(guards) if guard not in surrounds)
         self.passed = {guard.name: "passed" for guard in guards}
-        self.encloses = any(surround is not None for surround in self.surrounds)
-        self.wants_body = any(surround is not None and surround.wants_body for surround in self.surrounds)
+        self.encloses = bool(surrounds)
+        self.wants_body = any(surround.wants_body for surround in surrounds)
 
     async def enter(self, call: Call) -> Answer | None:
-        """Let *call* through every guard; return the answer of the first that answers itself."""
-        name = ""
+        """Let *call* through every guard; return the answer of the first that answers itself.
+
+        Surrounds are left out: what has no outcome, such as a websocket, cannot be enclosed.
+        """
+        index = 0
         try:
-            for name, enter in self.steps:
+            for index, enter in self.steps:
                 answer = enter(call)
                 if answer is not None:
                     if not isinstance(answer, Answer):
                         answer = await answer
                     if answer is not None:
-                        self._stopped(call, name, "answered")
+                        self._stopped(call, index, "answered")
                         return answer
         except ApiError as exc:
-            self._stopped(call, name, f"refused: {exc.code}")
+            self._stopped(call, index, f"refused: {exc.code}")
             raise
         call.guards = {**call.guards, **self.passed} if call.guards else self.passed
+        call.acted = self.acts
         return None
 
     async def run(self, call: Call, terminal: Terminal) -> Outcome:
@@ -65,27 +68,23 @@ class Plan:
         if self.encloses:
             return await self._run_from(0, call, terminal)
         answer = await self.enter(call)
-        if answer is not None:
-            return self.render(answer.result, call)
-        call.acted = self.acts
-        return await terminal(call)
+        return await terminal(call) if answer is None else ANYTHING(answer.result, call)
 
     async def _run_from(self, at: int, call: Call, terminal: Terminal) -> Outcome:
-        for index in range(at, len(self.steps)):
-            surround = self.surrounds[index]
-            if surround is not None:
-                return await self._around(surround, index, call, terminal)
-            name, enter = self.steps[index]
+        for index in range(at, len(self.guards)):
+            guard = self.guards[index]
+            if isinstance(guard, Surround):
+                return await self._around(guard, index, call, terminal)
             try:
-                answer = enter(call)
+                answer = guard.enter(call)
                 if answer is not None and not isinstance(answer, Answer):
                     answer = await answer
             except ApiError as exc:
-                self._stopped(call, name, f"refused: {exc.code}")
+                self._stopped(call, index, f"refused: {exc.code}")
                 raise
             if answer is not None:
-                self._stopped(call, name, "answered")
-                return self.render(answer.result, call)
+                self._stopped(call, index, "answered")
+                return ANYTHING(answer.result, call)
         call.guards = {**(call.guards or {}), **self.passed}
         call.acted = self.acts
         return await terminal(call)
@@ -104,19 +103,15 @@ class Plan:
             outcome = await surround.around(call, proceed)
         except ApiError as exc:
             if not proceeded:
-                self._stopped(call, surround.name, f"refused: {exc.code}")
+                self._stopped(call, index, f"refused: {exc.code}")
             raise
         if not proceeded:
-            self._stopped(call, surround.name, "answered")
+            self._stopped(call, index, "answered")
         return outcome
 
-    def _stopped(self, call: Call, name: str, how: str) -> None:
-        before: dict[str, str] = {}
-        for passed, _ in self.steps:
-            if passed == name:
-                break
-            before[passed] = "passed"
-        call.guards = {**(call.guards or {}), **before, name: how}
+    def _stopped(self, call: Call, index: int, how: str) -> None:
+        before = {guard.name: "passed" for guard in self.guards[:index]}
+        call.guards = {**(call.guards or {}), **before, self.guards[index].name: how}
 
 
 class Plans:
@@ -126,25 +121,24 @@ class Plans:
         pipeline: the guards.
         handler: what stands behind them; None for an app.
         host: who calls it.
-        render: turns a result into an outcome.
     """
 
-    def __init__(self, pipeline: Pipeline, handler: Handler | None, host: Host, render: Render) -> None:
+    def __init__(self, pipeline: Pipeline, handler: Handler | None, host: Host) -> None:
         self.pipeline = pipeline
         self.handler = handler
         self.host = host
-        self._render = render
-        self._gate: Gate | None = None
+        # What was asked for last, by identity; weakly, so that a gate lives no longer than its app.
+        self._gate: Callable[[], Gate | None] = _no_gate
         self._acted: tuple[Guard, ...] = ()
         self._plan: Plan | None = None
-        self._others: WeakKeyDictionary[Gate, dict[tuple[int, ...], Plan]] = WeakKeyDictionary()
+        self._plans: WeakKeyDictionary[Gate, dict[tuple[int, ...], Plan]] = WeakKeyDictionary()
 
     def at(self, call: Call) -> Plan:
         """Return the plan for the gate of *call* and for what enclosing pipelines already did."""
-        if call.gate is self._gate and call.acted is self._acted and self._plan is not None:
+        if self._plan is not None and self._gate() is call.gate and call.acted is self._acted:
             return self._plan
         plan = self.bind(call.gate, call.acted)
-        self._gate, self._acted, self._plan = call.gate, call.acted, plan
+        self._gate, self._acted, self._plan = ref(call.gate), call.acted, plan
         return plan
 
     def check(self) -> None:
@@ -157,10 +151,13 @@ class Plans:
         Raises:
             ConfigurationError: for a combination, or a gate, that cannot work.
         """
-        plans = self._others.setdefault(gate, {})
+        plans = self._plans.setdefault(gate, {})
         key = tuple(id(guard) for guard in acted)
         if key not in plans:
             sealed = self.pipeline.seal(self.handler, self.host, acted)
-            bound = tuple(guard.bind(gate) for guard in sealed)
-            plans[key] = Plan(bound, (*acted, *self.pipeline.guards), self._render)
+            plans[key] = Plan(tuple(guard.bind(gate) for guard in sealed), (*acted, *self.pipeline.guards))
         return plans[key]
+
+
+def _no_gate() -> None:
+    """Stand for a gate that was never met."""

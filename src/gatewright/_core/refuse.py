@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
@@ -141,10 +142,13 @@ class Rendered(Response):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self.status_code = outcome.status
-        self.background = None
+        self.background: BackgroundTask | None = None
         self.body = outcome.body or b""
         self.raw_headers = outcome.headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the outcome."""
+        """Send the outcome, as it was left; then work that was added to it."""
+        self.outcome.status, self.outcome.headers = self.status_code, self.raw_headers
         await self.outcome.send(scope, receive, send)
+        if self.background is not None:
+            await self.background()

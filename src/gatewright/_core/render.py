@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatewright._core.handler import Handler
     from gatewright.cookie import Cookie
 
-__all__ = ["JSON", "Renderer", "declares_result", "error_body", "extra_headers", "paginated"]
+__all__ = ["ANYTHING", "JSON", "Renderer", "declares_result", "error_body", "extra_headers", "paginated"]
 
 JSON = (b"content-type", b"application/json")
 _EMPTY = frozenset({204, 304})
@@ -167,3 +167,7 @@ def _is_answer(annotation: Any) -> bool:
 
 def _write_anything(data: Any) -> bytes:
     return to_json(data, by_alias=True, inf_nan_mode="null")
+
+
+ANYTHING = Renderer(None)
+"""Renders what no handler declared, such as a guard's own answer."""
