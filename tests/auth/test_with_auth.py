@@ -154,7 +154,7 @@ async def test_a_rejected_credential_is_told_so_in_its_own_challenge() -> None:
     assert isinstance(error, Unauthorized) and error.code == "invalid_token"
     assert header_of(error) == 'Session realm="api", Bearer realm="api", error="invalid_token"'
     assert call.notes == {"auth_rejected": "the lookup does not know it"}
-    assert error.reason == "bearer: the lookup does not know it"
+    assert error.reason == "the lookup does not know it (bearer)"
 
 
 async def test_why_a_credential_was_rejected_is_not_sent() -> None:
@@ -168,8 +168,8 @@ async def test_why_a_credential_was_rejected_is_not_sent() -> None:
         ("The credential is not valid", "invalid_token", 'Session realm="api", error="invalid_token"')
     }
     assert {error.reason for error in errors} == {
-        "__Host-session: not signed with one of the keys",
-        "__Host-session: expired",
+        "not signed with one of the keys (__Host-session)",
+        "expired (__Host-session)",
     }
 
 
@@ -202,7 +202,7 @@ async def test_two_kinds_of_credential_are_a_400(optional: bool, later: bool) ->
         error = await refused(guard, call)
         assert isinstance(error, BadRequest) and error.code == "invalid_request"
         assert call.principal is None and call.notes == {"auth_rejected": "several credentials"}
-    assert error.reason == "bearer, __Host-session: several credentials"
+    assert error.reason == "several credentials (bearer, __Host-session)"
     expected = (
         'Bearer realm="api", error="invalid_request", APIKey realm="api", Session realm="api", error="invalid_request"'
     )

@@ -93,7 +93,8 @@ class Call:
     @property
     def method(self) -> str:
         """Return the HTTP method; a handshake is a GET."""
-        return cast(str, self.scope.get("method", "GET"))
+        method: str = self.scope.get("method", "GET")
+        return method
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header that occurs exactly once; None where it is absent or repeated."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol, cast, overload
+from typing import Any, Protocol, overload
 
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
 from typing_extensions import ParamSpec, TypeVar
 
 from gatewright._core.app import GuardedApp
@@ -60,10 +59,17 @@ class _Fold:
     def __call__(self, handler: Any, /) -> Any:
         if isinstance(handler, BaseRoute):
             raise ConfigurationError(f"a route is no handler: decorate the endpoint of {handler!r}, below the route")
-        target: Any = handler
-        if inspect.isclass(target) or not inspect.isroutine(_target(target)) or _is_app(target):
-            return GuardedApp.around(cast(ASGIApp, handler), self.pipeline)
-        return guarded_function(handler, self.pipeline)
+        target = _target(handler)
+        if inspect.isfunction(target) or inspect.ismethod(target):
+            is_app = _is_app(handler)
+        elif callable(target) and not inspect.isroutine(target):
+            is_app = True
+        else:
+            raise ConfigurationError(
+                f"guards stand in front of a function or an ASGI app, and {handler!r} is neither; "
+                "@staticmethod and @classmethod go above them"
+            )
+        return GuardedApp.around(handler, self.pipeline) if is_app else guarded_function(handler, self.pipeline)
 
 
 def guarded_by(*guards: Guard) -> Decorator:
@@ -104,8 +110,4 @@ def _target(handler: Any) -> Any:
 
 def _is_app(handler: Any) -> bool:
     """Recognise an ASGI app that is a function by its parameters' names, as the specification writes them."""
-    try:
-        names = [parameter.name for parameter in inspect.signature(handler).parameters.values()]
-    except (TypeError, ValueError):
-        return False
-    return names == ["scope", "receive", "send"]
+    return list(inspect.signature(handler).parameters) == ["scope", "receive", "send"]

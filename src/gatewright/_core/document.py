@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pydantic import TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.routing import Route
 
 from gatewright._core.handler import Handler, Want
@@ -62,7 +63,11 @@ def _parameter(name: str, place: str, required: bool, schema: Mapping[str, Any])
 
 
 def _schema(want: Want) -> dict[str, Any]:
-    schema = TypeAdapter[Any](want.schema).json_schema()
+    try:
+        schema = TypeAdapter[Any](want.schema).json_schema()
+    except PydanticInvalidForJsonSchema:
+        # Documentation is not worth an outage: anything goes in, as far as the document can say.
+        return {}
     written: dict[str, Any] = _written_out(schema, schema.get("$defs", {}), ())
     return written
 
@@ -70,7 +75,7 @@ def _schema(want: Want) -> dict[str, Any]:
 def _written_out(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
     """Replace references by what they name; JSON Schema's own would be looked up in the whole document."""
     if isinstance(node, list):
-        return [_written_out(item, definitions, within) for item in iter(node)]
+        return [_written_out(item, definitions, within) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     schema = cast("dict[str, Any]", node)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import Send
 from starlette.websockets import WebSocket
 from typing_extensions import ParamSpec, TypeVar
 
@@ -107,12 +108,13 @@ class GuardedFunction:
         turn = kwargs.pop(self.operation.private, None)
         if turn is not None:
             return await self.operation.run(turn, args, kwargs)
-        if not args or kwargs or not isinstance(args[-1], HTTPConnection):
+        connection: Any = args[-1] if args else None
+        if kwargs or not isinstance(connection, HTTPConnection):
             name = self.early.name.rpartition(".")[2]
             raise TypeError(
                 f"{name}(...) serves a connection; in a test, call {name}.handler(...) or gatewright.testing"
             )
-        *receivers, connection = args
+        receivers = list(args[:-1])
         if isinstance(connection, WebSocket):
             await self._converse(receivers, connection)
             return None
@@ -179,7 +181,7 @@ def _call_of(connection: Request | WebSocket) -> tuple[Call, bool]:
 
 
 @contextmanager
-def _joined(call: Call, connection: Request | WebSocket) -> Iterator[None]:
+def _joined(call: Call, connection: Request | WebSocket) -> Generator[None]:
     """Let a decorated function go on with a call, with arguments of its own."""
     acted, arguments = call.acted, call.arguments
     call.adopt(connection)
@@ -207,6 +209,16 @@ class Endpoint(Driver):
             self.plans.bind(gate)
         else:
             self.plans.check()
+
+    async def _answer(self, call: Call, send: Send) -> None:
+        plan = self.plans.at(call)
+        if plan.encloses:
+            await super()._answer(call, send)
+            return
+        # The same without the steps that only a surround needs.
+        answer = await plan.enter(call)
+        outcome = self._render(await self._invoke(call), call) if answer is None else ANYTHING(answer.result, call)
+        await outcome.send(call.scope, call.receive(), send)
 
     async def finish(self, call: Call) -> Outcome:
         """Call the original, and render what it returns."""

@@ -6,6 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
@@ -96,6 +97,7 @@ class Handler:
         wants: the parameters that guards fill, by name.
         others: what remains, by name, with resolved annotations: the connection, `self`, the framework's business.
         returns: the resolved return annotation, or `inspect.Signature.empty`.
+        unresolved: the parameters (and "return") whose annotations name nothing that is known yet.
     """
 
     function: Callable[..., Any]
@@ -148,10 +150,12 @@ class Handler:
         name = f"{getattr(plain, '__module__', '?')}.{getattr(plain, '__qualname__', repr(plain))}"
         wants: dict[str, Want] = {}
         others: dict[str, inspect.Parameter] = {}
-        unresolved: list[str] = []
         signature = inspect.signature(function)
+        known = _names(plain)
+        returns = _resolved(signature.return_annotation, *known)
+        unresolved = ["return"] if isinstance(returns, str) else []
         for parameter in signature.parameters.values():
-            annotation = _resolved(parameter.annotation, plain)
+            annotation = _resolved(parameter.annotation, *known)
             if isinstance(annotation, str):
                 unresolved.append(parameter.name)
             want = _want(parameter, annotation)
@@ -167,7 +171,7 @@ class Handler:
             kind=_kind(plain),
             wants=wants,
             others=others,
-            returns=_resolved(signature.return_annotation, plain),
+            returns=returns,
             unresolved=tuple(unresolved),
         )
 
@@ -191,14 +195,24 @@ def _kind(function: Callable[..., Any]) -> Kind:
     return Kind.ASYNC if inspect.iscoroutinefunction(function) else Kind.SYNC
 
 
-def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
-    """Evaluate one string annotation where its function was written; the string itself where that fails."""
+def _names(function: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the globals and the closure of the place where *function* was written, as far as they are assigned yet."""
+    origin = inspect.unwrap(function)
+    if not inspect.isfunction(origin):
+        return {}, {}
+    closure: dict[str, Any] = {}
+    for name, cell in zip(origin.__code__.co_freevars, origin.__closure__ or (), strict=True):
+        with suppress(ValueError):  # still empty
+            closure[name] = cell.cell_contents
+    return origin.__globals__, closure
+
+
+def _resolved(annotation: Any, global_names: dict[str, Any], closure: dict[str, Any]) -> Any:
+    """Evaluate one string annotation; the string itself where it names nothing."""
     if not isinstance(annotation, str):
         return annotation
-    origin = inspect.unwrap(function)
-    closure: Mapping[str, Any] = inspect.getclosurevars(origin).nonlocals if inspect.isfunction(origin) else {}
     try:
-        return eval(annotation, getattr(origin, "__globals__", {}), dict(closure))  # noqa: S307  # the author's own annotation
+        return eval(annotation, global_names, closure)  # noqa: S307  # the author's own annotation
     except Exception:
         return annotation
 

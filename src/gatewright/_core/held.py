@@ -23,6 +23,7 @@ class _Held:
         self.receive = receive
         self.wants_body = wants_body
         self.messages: list[Message] = []
+        self.whole = False
         self.shown = anyio.Event()
         self.released = anyio.Event()
         self.done = anyio.Event()
@@ -42,8 +43,8 @@ class _Held:
     async def send(self, message: Message) -> None:
         if self.real_send is None:
             self.messages.append(message)
-            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
-            if self.wants_body and not complete:
+            self.whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if self.wants_body and not self.whole:
                 return
             self.shown.set()
             await self.released.wait()
@@ -53,8 +54,8 @@ class _Held:
     async def peek(self) -> Outcome:
         """Return the outcome once it can be seen; an error of the app is raised here, inside the surround."""
         await self.shown.wait()
-        if not self.messages:
-            raise self.error or RuntimeError("the app returned without an answer")
+        if not self.messages or (self.wants_body and not self.whole):
+            raise self.error or RuntimeError("the app returned before its answer was complete")
         head, *bodies = self.messages
         body = b"".join(message.get("body", b"") for message in bodies) if self.wants_body else None
         self.outcome = Outcome(head["status"], list(head.get("headers", ())), body, self.release)
@@ -84,7 +85,9 @@ async def holding(wants_body: bool, work: Callable[[Start], Awaitable[None]]) ->
     async with anyio.create_task_group() as tasks:
 
         async def start(app: ASGIApp, scope: Scope, receive: Receive) -> Outcome:
-            held = _Held(app, dict(scope), receive, wants_body)
+            # Without extensions, such as `http.response.pathsend`, every body comes in messages that can be collected.
+            seen = dict(scope, extensions={}) if wants_body else dict(scope)
+            held = _Held(app, seen, receive, wants_body)
             tasks.start_soon(held.run)
             return await held.peek()
 

@@ -145,12 +145,6 @@ class _Bound(Guard):
     name = WithAuth.name
     phase = WithAuth.phase
 
-    def dress(self, call: Call) -> None:
-        """Say, whatever the answer will be, that it depends on the caller."""
-        for header in self.headers:
-            if header not in call.added:
-                call.add_header(*header)
-
     def settle(self, call: Call, present: Sequence[tuple[_Asked, _Said]]) -> None:
         """Take the caller for whom the one credential says; refuse where there is none that is valid, or several."""
         if len(present) == 1:
@@ -181,7 +175,8 @@ class _Bound(Guard):
     def _refusal(self, call: Call, rejected: Rejected, *by: _Asked) -> ApiError:
         call.note(auth_rejected=rejected.reason)
         headers = {"WWW-Authenticate": self._challenge(rejected.code, *by)}
-        reason = f"{', '.join(one.name for one in by)}: {rejected.reason}"
+        # Not "name: reason": the redactor takes what follows the name of a credential for the credential.
+        reason = f"{rejected.reason} ({', '.join(one.name for one in by)})"
         if rejected.code == "invalid_request":
             return BadRequest("Send one well-formed credential", code=rejected.code, headers=headers, reason=reason)
         return Unauthorized("The credential is not valid", code=rejected.code, headers=headers, reason=reason)

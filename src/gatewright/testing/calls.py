@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.routing import websocket_session
 from starlette.types import ASGIApp, Message
 
 from gatewright._core.call import Call
@@ -92,10 +93,10 @@ async def handshake(
     denial: bool = True,
     gate: Gate | None = None,
 ) -> Handshake:
-    """Offer a websocket to an ASGI app, and leave once it answered.
+    """Offer a websocket to a decorated handler or an ASGI app, and leave once it answered.
 
     Args:
-        target: an ASGI app.
+        target: a decorated function, or any ASGI app.
         path: the path.
         headers: request headers.
         denial: whether the server has the `websocket.http.response` extension.
@@ -105,16 +106,17 @@ async def handshake(
     scope = request.scope()
     scope.update({"type": "websocket", "subprotocols": []})
     scope["extensions"] = {"websocket.http.response": {}} if denial else {}
-    received: Iterator[Message] = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}])
+    received: list[Message] = [{"type": "websocket.connect"}]
     messages: list[Message] = []
 
     async def receive() -> Message:
-        return next(received)
+        return received.pop() if received else {"type": "websocket.disconnect", "code": 1000}
 
     async def send(message: Message) -> None:
         messages.append(message)
 
-    await _app(target, None, gate, path)(scope, receive, send)
+    app: ASGIApp = target if state_of(target) is None else websocket_session(target)
+    await _app(app, None, gate, path)(scope, receive, send)
     kinds = [message["type"] for message in messages]
     status = next((m["status"] for m in messages if m["type"] == "websocket.http.response.start"), None)
     code = next((m.get("code", 1000) for m in messages if m["type"] == "websocket.close"), None)
@@ -145,10 +147,13 @@ async def enter(decorator: Any, call: Call) -> Answer | None:
     """Let *call* through the guards of one decorator, bound to the call's gate; refusals are raised.
 
     Args:
-        decorator: what a factory such as `with_rate_limit("5/minute")` returned, or a guard.
+        decorator: what a factory such as `with_rate_limit("5/minute")` or `compose` returned, or a guard.
         call: a call made with `make_call`.
     """
-    guards: tuple[Guard, ...] = (decorator,) if isinstance(decorator, Guard) else decorator.pipeline.guards
+    async def nothing() -> None:
+        """Stand behind the guards."""
+
+    guards: tuple[Guard, ...] = (decorator,) if isinstance(decorator, Guard) else decorator(nothing).pipeline.guards
     for guard in guards:
         answer = guard.bind(call.gate).enter(call)
         if answer is not None and not isinstance(answer, Answer):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlencode
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope
 
 from gatewright.testing.bodies import Body, Disconnect
@@ -86,6 +87,7 @@ class RequestDraft:
         return self.data if self.data is not None else b"", None
 
     def scope(self) -> Scope:
+        """Return the scope of the request."""
         body, content_type = self._body()
         pairs = self.headers.items() if isinstance(self.headers, Mapping) else self.headers
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
@@ -116,14 +118,16 @@ class RequestDraft:
             "extensions": {},
         }
 
-    def receive(self) -> Receive:
-        """Return the `receive` that gives the body as it was drafted, and then a disconnect."""
+    def receive(self, answered: anyio.Event | None = None) -> Receive:
+        """Return the `receive` that gives the body as it was drafted, and a disconnect when *answered*."""
         body, _ = self._body()
         parts = _Once(body) if isinstance(body, bytes) else aiter(body)
-        ended = False
+        ended = left = False
 
         async def receive() -> Message:
-            nonlocal ended
+            nonlocal ended, left
+            if ended and not left and answered is not None:
+                await answered.wait()
             if ended:
                 return {"type": "http.disconnect"}
             try:
@@ -132,7 +136,7 @@ class RequestDraft:
                 ended = True
                 return {"type": "http.request", "body": b"", "more_body": False}
             except Disconnect:
-                ended = True
+                ended = left = True
                 return {"type": "http.disconnect"}
             self.consumed += len(part)
             ended = isinstance(body, bytes)
@@ -141,7 +145,9 @@ class RequestDraft:
         return receive
 
     async def send(self, app: ASGIApp) -> Reply:
+        """Send the request to *app*; the client stays until the answer is complete."""
         heads: list[Message] = []
+        answered = anyio.Event()
         reply = Reply(0, [])
 
         async def send(message: Message) -> None:
@@ -150,9 +156,11 @@ class RequestDraft:
                 reply.status, reply.raw_headers = message["status"], list(message.get("headers", ()))
             elif message["type"] == "http.response.body":
                 reply.chunks.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    answered.set()
 
         try:
-            await app(self.scope(), self.receive(), send)
+            await app(self.scope(), self.receive(answered), send)
         finally:
             close = getattr(self.data, "aclose", None)
             if close is not None:
