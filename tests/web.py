@@ -23,13 +23,27 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     def request(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        **more: Any,
     ) -> Reply:
         """Send one request, and keep the cookies of the reply."""
         path, _, query = path.partition("?")
         cookies = None if headers and "cookie" in headers else self.cookies
         send = partial(
-            call, self.app, method=method, path=path, query=query, headers=headers or {}, data=content, cookies=cookies, **more
+            call,
+            self.app,
+            method=method,
+            path=path,
+            query=query,
+            headers=headers or {},
+            data=content,
+            cookies=cookies,
+            **more,
         )
         reply: Reply = anyio.run(send, backend=self.backend)
         for name, value in reply.cookies.items():

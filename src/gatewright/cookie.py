@@ -16,6 +16,7 @@ __all__ = ["Cookie", "Pending"]
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]+")
+_SAME_SITE = ("lax", "strict", "none")
 _MAX_BYTES = 4096
 
 
@@ -63,10 +64,13 @@ class Cookie:
         for attribute in (self.path, self.domain):
             if attribute is not None and not _ATTRIBUTE.fullmatch(attribute):
                 raise ConfigurationError(f"Cookie({self.name!r}): {attribute!r} cannot stand in a cookie's attributes")
-        host = self.name.startswith("__Host-")
+        if self.same_site not in _SAME_SITE:
+            raise ConfigurationError(f"Cookie({self.name!r}): write same_site=" + " or ".join(map(repr, _SAME_SITE)))
+        prefix = self.name.casefold()
+        host = prefix.startswith("__host-")
         if host and not (self.secure and self.path == "/" and self.domain is None):
             raise ConfigurationError(f'Cookie({self.name!r}): __Host- wants secure=True, path="/" and no domain')
-        if not self.secure and (self.name.startswith("__Secure-") or self.same_site == "none" or self.partitioned):
+        if not self.secure and (prefix.startswith("__secure-") or self.same_site == "none" or self.partitioned):
             raise ConfigurationError(
                 f"Cookie({self.name!r}): __Secure-, SameSite=None and Partitioned want secure=True"
             )

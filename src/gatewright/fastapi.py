@@ -35,7 +35,7 @@ class GuardedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         state = state_of(endpoint)
-        self.guards = None if state is None else GuardsFirst(self, state, super().handle, None, self.path)
+        self.guards = None if state is None else GuardsFirst(self, state, super().handle, self.path)
         if state is not None:
             document(self, state.handler)
 

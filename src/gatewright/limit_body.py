@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatewright._core.body import declared_length
+from gatewright._core.body import capped, declared_length
 from gatewright._core.call import Call
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard
@@ -16,7 +16,7 @@ __all__ = ["limit_body"]
 
 @dataclass(frozen=True)
 class LimitBody(Guard):
-    """Set the cap that readers of the body keep to, and refuse a declared length over it at once."""
+    """Refuse a declared length over the cap at once, and any other body as soon as it passes the cap."""
 
     name = "limit_body"
     phase = Phase.ADMIT
@@ -25,9 +25,12 @@ class LimitBody(Guard):
     size: int
 
     def enter(self, call: Call) -> None:
-        """Refuse a body that says itself that it is too long."""
+        """Put the cap between the wire and whoever reads: a guard, the handler, a framework, a raw app."""
+        if call.is_websocket:
+            return
         call.body_limit = self.size
         declared_length(call.header(b"content-length"), self.size)
+        call.join(call.scope, capped(call.receive(), self.size))
 
 
 def limit_body(size: int) -> Decorator:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast, get_args
 
+from pydantic_core.core_schema import ErrorType
 from starlette.exceptions import HTTPException
 
 from gatewright.errors import ApiError, ConfigurationError, Conflict, InvalidInput
@@ -16,6 +17,11 @@ __all__ = ["ErrorMapper"]
 
 X = TypeVar("X", bound=Exception)
 Answering = Callable[[Any], ApiError | None]
+
+# The types of error whose text is a template of pydantic's, but for those that quote what was submitted.
+_SPOKEN = frozenset(get_args(ErrorType)) - {
+    "value_error", "assertion_error", "union_tag_invalid", "uuid_parsing", "url_parsing",
+}  # fmt: skip
 
 
 class ErrorMapper:
@@ -61,8 +67,13 @@ class ErrorMapper:
             name: the constraint's name; on SQLite, which names columns instead, `"table.column"`.
             field: the input path that the client knows.
             message: what people read.
-            status: the HTTP status.
+            status: the HTTP status, 400 or more.
+
+        Raises:
+            ConfigurationError: for a status that is not an error.
         """
+        if status < 400:
+            raise ConfigurationError(f"constraint({name!r}, status={status}): an error is 400 or more; write 409")
         self._constraints[name] = (field, message, status)
         return self
 
@@ -100,9 +111,9 @@ def _from_http(exc: HTTPException) -> ApiError | None:
     if exc.status_code < 400:
         return None
     # A 500's text may be an exception's; that of another status was written for the client.
-    detail: Any = vars(exc)["detail"]  # FastAPI's may be anything
-    told = isinstance(detail, str) and detail and exc.status_code != 500
-    message = detail if told else _phrase(exc.status_code)
+    detail = cast(object, exc.detail)  # FastAPI's may be anything
+    told = detail if isinstance(detail, str) and exc.status_code != 500 else ""
+    message = told or _phrase(exc.status_code)
     return ApiError(message, status=exc.status_code, code=code_of(exc.status_code), headers=exc.headers)
 
 
@@ -119,15 +130,14 @@ def _from_fastapi(exc: Any) -> ApiError:
     for error in exc.errors()[:50]:
         if error["type"] == "json_invalid":
             return InvalidInput(details={"_root": ["The body is not valid JSON"]})
-        path = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
+        path = ".".join(str(part) for part in error["loc"][1:] or error["loc"]) or "_root"
         details.setdefault(path, []).append(_public(error))
     return InvalidInput(details=details)
 
 
 def _public(error: dict[str, Any]) -> str:
-    # Validators of the app may quote the value in their text; pydantic's own templates are safe but for these.
-    quoting = {"value_error", "assertion_error", "union_tag_invalid", "uuid_parsing", "url_parsing"}
-    return "Invalid value" if error["type"] in quoting else str(error["msg"])
+    # Validators of the app may quote the value in their text, and types of error of their own are made to.
+    return str(error["msg"]) if error["type"] in _SPOKEN else "Invalid value"
 
 
 def _violated(exc: BaseException) -> str:

@@ -168,7 +168,9 @@ class RateLimit(Guard):
         titles = list(zip(_titles(limits), limits, strict=True))
         policy = b", ".join([b"%b;q=%d;w=%d" % (title, limit.amount, limit.seconds) for title, limit in titles])
         states = tuple(title + b";r=%d;t=%d" for title, _ in titles)
-        return (_Waiting if waits else _Counting)(self.phase, self.rules, self.handler, gate.store, policy, states)
+        names = tuple(str(limit) for limit in limits)
+        counting = _Waiting if waits else _Counting
+        return counting(self.phase, self.rules, self.handler, gate.store, policy, states, names)
 
 
 class MeteredRateLimit(RateLimit):
@@ -192,6 +194,7 @@ class _Counting(Guard):
         store: where to count.
         policy: the value of `RateLimit-Policy`.
         states: the parts of `RateLimit`, with places for what is left and for the seconds.
+        names: the limits as they were written, for the log.
         payments: who pays what, by route.
     """
 
@@ -203,6 +206,7 @@ class _Counting(Guard):
     store: Store
     policy: bytes
     states: tuple[bytes, ...]
+    names: tuple[str, ...]
     payments: dict[str | None, Payments] = field(default_factory=dict["str | None", Payments])
 
     def enter(self, call: Call) -> Entering:
@@ -238,11 +242,10 @@ class _Counting(Guard):
 
     def refusal(self, standings: Sequence[Standing]) -> TooManyRequests:
         """Return the refusal: come back when every bucket that has too little is full again."""
-        limits = [limit for rule in self.rules for limit in rule.limits]
-        over = [(standing[2], limit) for standing, limit in zip(standings, limits, strict=True) if not standing[0]]
+        over = [(reset, name) for (allowed, _, reset), name in zip(standings, self.names, strict=True) if not allowed]
+        wait = ceil(max(over)[0])
         return TooManyRequests(
-            headers={"Retry-After": str(ceil(max(over)[0]))},
-            reason=f"over {', '.join(str(limit) for _, limit in over)}",
+            headers={"Retry-After": str(wait)}, reason=f"over {', '.join([name for _, name in over])}"
         )
 
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeGuard, TypeVar, Union, get_args, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
-from gatewright.errors import ApiError, ConfigurationError
+from gatewright.errors import ApiError, BadRequest, ConfigurationError
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
     from gatewright.cookie import Cookie
 
@@ -39,7 +51,8 @@ class PageParams:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, as `Principal`: `Page[Post](items, total)` is an ordinary thing to write.
+@dataclass(frozen=True)
 class Page(Generic[T_co]):
     """Hold one page of items and the number of items on all pages."""
 
@@ -87,14 +100,13 @@ class Ok(Generic[T_co]):
         """Describe the envelope, for frameworks that serialise and document a return annotation."""
         (data_type,) = get_args(source) or (Any,)
         fields = {"success": _field(core_schema.literal_schema([True]))}
-        if getattr(data_type, "__origin__", None) is Page:
+        if (get_origin(data_type) or data_type) is Page:
             (item_type,) = get_args(data_type) or (Any,)
             fields["data"] = _field(core_schema.list_schema(handler.generate_schema(item_type)))
             fields["pagination"] = _field(_PAGINATION)
         else:
             fields["data"] = _field(handler.generate_schema(data_type))
-        envelope = core_schema.typed_dict_schema(fields)
-        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), envelope])
+        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), _envelope(fields)])
 
 
 @dataclass(slots=True)
@@ -110,6 +122,10 @@ class Err:
     details: Mapping[str, Sequence[str]] | None = None
     headers: Mapping[str, str] | None = None
     cookies: Sequence[Cookie] = ()
+
+    def as_error(self) -> ApiError:
+        """Return the exception that says the same; cookies are left out, an exception has none."""
+        return ApiError(self.error, status=self.status, code=self.code, details=self.details, headers=self.headers)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -130,6 +146,27 @@ def is_page(value: object) -> TypeGuard[Page[Any]]:
 
 def _field(schema: CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
     return core_schema.typed_dict_field(schema, required=required)
+
+
+class _Envelope:
+    """Hold an envelope that was filtered, until it is written."""
+
+
+def _envelope(fields: dict[str, core_schema.TypedDictField]) -> CoreSchema:
+    """Describe an object with *fields*, to be read as a dict, and written as a model is.
+
+    In a union, which is what `Result` is, pydantic writes a subclass inside of a model as its declared class, but a
+    subclass inside of a dict with everything that it has.
+    """
+    described = core_schema.typed_dict_schema(fields)
+    members = {name: core_schema.model_field(field["schema"]) for name, field in fields.items()}
+
+    def document(_: CoreSchema, describe: GetJsonSchemaHandler) -> dict[str, Any]:
+        return describe(described)
+
+    return core_schema.model_schema(
+        _Envelope, core_schema.model_fields_schema(members), metadata={"pydantic_js_functions": [document]}
+    )
 
 
 _TEXT, _COUNT = core_schema.str_schema(), core_schema.int_schema()
@@ -159,7 +196,7 @@ def _open_err(value: object) -> dict[str, object]:
 
 
 # A real generic alias: `Ok[T] | Err` would resolve `Ok[T]` too early to be subscripted.
-Result = TypeAliasType("Result", Union[Ok[T], Err], type_params=(T,))  # noqa: UP007
+Result = TypeAliasType("Result", Union[Ok[T], Err], type_params=(T,))
 
 
 @overload
@@ -227,8 +264,7 @@ def _codes(kind: type[ApiError]) -> dict[int, str]:
     return found
 
 
-_CODES = {status: code for status, code in _codes(ApiError).items()}
-_CODES[400] = "bad_request"
+_CODES = _codes(ApiError) | {BadRequest.status: BadRequest.default_code}
 
 
 def code_of(status: int) -> str:

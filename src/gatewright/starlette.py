@@ -8,6 +8,7 @@ from typing import Any
 from starlette.routing import Route
 
 from gatewright._core.function import Endpoint, state_of
+from gatewright._core.pipeline import Host
 
 __all__ = ["GuardedRoute"]
 
@@ -26,5 +27,10 @@ class GuardedRoute(Route):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         state = state_of(endpoint)
-        if state is not None and not options.get("middleware") and options.get("max_body_size") is None:
+        if state is None:
+            return
+        if options.get("middleware") or options.get("max_body_size") is not None:
+            # They have to stay around the handler, which guards itself then.
+            state.plans(Host.FUNCTION).check()
+        else:
             self.app = Endpoint(state, route=self.path)

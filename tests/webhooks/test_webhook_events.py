@@ -113,7 +113,7 @@ async def of_nested(event: Event[Charged | Voided]) -> None:
 
 
 def _kind(value: Any) -> str:
-    return "paid" if "amount" in value else "dict"
+    return "paid" if isinstance(value, dict) and "amount" in value else "dict"
 
 
 async def of_callable(

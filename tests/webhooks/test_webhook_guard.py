@@ -85,7 +85,6 @@ class Hook:
         return found
 
 
-
 def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
     """Return Stripe's header."""
     return stripe().sign(body, secret, now=NOW)

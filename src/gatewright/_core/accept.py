@@ -4,17 +4,24 @@ from __future__ import annotations
 
 __all__ = ["prefers_problem"]
 
+_PROBLEM = b"application/problem+json"
+# What speaks for the envelope, the most specific first.
+_JSON = (b"application/json", b"application/*", b"*/*")
+
 
 def prefers_problem(accept: bytes | None) -> bool:
     """Say whether `application/problem+json` is named with a higher weight than JSON (RFC 9110, section 12.5.1)."""
-    if accept is None or b"problem+json" not in accept:
+    if accept is None:
         return False
-    weights = {b"application/problem+json": 0.0, b"application/json": 0.0}
-    for item in accept[:1024].lower().split(b","):
+    accept = accept[:1024].lower()
+    if _PROBLEM not in accept:
+        return False
+    weights: dict[bytes, float] = {}
+    for item in accept.split(b","):
         kind, *parameters = (part.strip() for part in item.split(b";"))
-        if kind in weights:
-            weights[kind] = max((_weight(part) for part in parameters if part.startswith(b"q=")), default=1.0)
-    return weights[b"application/problem+json"] > weights[b"application/json"]
+        weights[kind] = max((_weight(part) for part in parameters if part.startswith(b"q=")), default=1.0)
+    json = next((weights[kind] for kind in _JSON if kind in weights), 0.0)
+    return weights.get(_PROBLEM, 0.0) > json
 
 
 def _weight(parameter: bytes) -> float:

@@ -100,7 +100,7 @@ class GuardedApp(AppDriver):
     def __init__(
         self,
         app: ASGIApp,
-        pipeline: Pipeline = Pipeline(),  # noqa: B008  # immutable
+        pipeline: Pipeline = Pipeline(),  # immutable
         gate: Gate | None = None,
         prepare: Callable[[], object] | None = None,
     ) -> None:
@@ -115,7 +115,7 @@ class GuardedApp(AppDriver):
         return f"<GuardedApp {self.pipeline!r} > {self.app!r}>"
 
     @classmethod
-    def around(cls, app: ASGIApp, pipeline: Pipeline = Pipeline(), gate: Gate | None = None) -> GuardedApp:  # noqa: B008
+    def around(cls, app: ASGIApp, pipeline: Pipeline = Pipeline(), gate: Gate | None = None) -> GuardedApp:
         """Put *pipeline* and *gate* in front of *app*; folds into an app that is guarded already."""
         if isinstance(app, GuardedApp) and (gate is None or app.gate is None):
             return cls(app.app, app.pipeline.with_(*pipeline.guards), gate or app.gate, app._prepare)

@@ -7,7 +7,7 @@ from starlette.types import Message, Receive
 
 from gatewright.errors import BadRequest, PayloadTooLarge
 
-__all__ = ["capped", "declared_length", "read", "replay"]
+__all__ = ["broken_off", "capped", "declared_length", "read", "replay"]
 
 
 def declared_length(value: bytes | None, cap: int) -> int | None:
@@ -52,6 +52,11 @@ async def read(receive: Receive, cap: int) -> bytes:
             return b"".join(chunks)
         message = await receive()
     raise ClientDisconnect
+
+
+async def broken_off() -> Message:
+    """Stand for the wire once reading the body did not end: what is left on it is not the body."""
+    return {"type": "http.disconnect"}
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

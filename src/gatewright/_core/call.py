@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from starlette.requests import Request
@@ -70,15 +70,17 @@ class Call:
         self.scope = scope
         self._receive = receive
         self._send = send
-        raw = scope["headers"]
-        self.headers: dict[bytes, bytes] = dict(raw)
-        self._repeats = len(raw) != len(self.headers)
+        self._read_headers(scope["headers"])
         self.body_limit = gate.body_limit
         self.header_policy = gate.headers
         self.arguments: dict[str, Any] = {}
         self.added: RawHeaders = []
         self.started_at = gate.clock.monotonic()
         self.request_id = gate.request_id(self.header(b"x-request-id"))
+
+    def _read_headers(self, raw: Sequence[RawHeader]) -> None:
+        self.headers: dict[bytes, bytes] = dict(raw)
+        self._repeats = len(raw) != len(self.headers)
 
     def __repr__(self) -> str:
         return f"<Call {self.scope.get('method', self.scope['type'])} {self.route or 'no route'} {self.request_id}>"
@@ -109,7 +111,7 @@ class Call:
     def cookie(self, name: bytes) -> bytes | None:
         """Return a cookie's raw value; None where it is absent or occurs more than once.
 
-        Names are compared byte by byte and only spaces and tabs are stripped: a decoded parse takes
+        Names are compared byte by byte and only spaces and tabs around a pair are stripped: a decoded parse takes
         `\\xa0__Host-session` for `__Host-session`.
         """
         line = self.headers.get(b"cookie")
@@ -117,7 +119,7 @@ class Call:
             return None
         if line.startswith(name) and b";" not in line and not self._repeats:
             # The common case: one cookie, ours.
-            return line[len(name) + 1 :].strip(b" \t") if line[len(name) : len(name) + 1] == b"=" else None
+            return line[len(name) + 1 :].rstrip(b" \t") if line[len(name) : len(name) + 1] == b"=" else None
         if self._repeats:
             # HTTP/2 may split the header into one line for each cookie (RFC 9113, section 8.2.3).
             line = b"; ".join(self.header_values(b"cookie"))
@@ -148,7 +150,9 @@ class Call:
         """
         if self._body is None:
             body.declared_length(self.header(b"content-length"), self.body_limit)
-            self._body = await body.read(self._receive, self.body_limit)
+            receive, self._receive = self._receive, body.broken_off
+            self._body = await body.read(receive, self.body_limit)
+            self._receive = receive
         return self._body
 
     @property
@@ -176,7 +180,11 @@ class Call:
 
     def join(self, scope: Scope, receive: Receive) -> None:
         """Go on with the scope and the body of an inner driver; what stands between may have changed both."""
-        self.scope = scope
+        if scope is not self.scope:
+            if scope["headers"] is not self.scope["headers"]:
+                self._read_headers(scope["headers"])
+            self.scope = scope
+            self._connection = None
         if receive is not self._receive and receive is not self._handed:
             self._receive = receive
             self._body = None
@@ -258,6 +266,7 @@ class Call:
         kind = message["type"]
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             message["headers"] = self.finish(message["status"], message.get("headers", ()))
+            message["status"] = self.status
         elif self.status is None:
             self.status = {"websocket.accept": 101, "websocket.close": 403}.get(kind)
         await self._send(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -75,7 +75,7 @@ def _schema(want: Want) -> dict[str, Any]:
 def _written_out(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
     """Replace references by what they name; JSON Schema's own would be looked up in the whole document."""
     if isinstance(node, list):
-        return [_written_out(item, definitions, within) for item in cast("list[Any]", node)]
+        return [_written_out(item, definitions, within) for item in cast("Iterable[object]", node)]
     if not isinstance(node, dict):
         return node
     schema = cast("dict[str, Any]", node)

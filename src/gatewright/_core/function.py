@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from starlette.requests import HTTPConnection, Request
@@ -30,13 +31,13 @@ from gatewright._core.render import ANYTHING, Renderer
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
 
-__all__ = ["Endpoint", "Guarded", "GuardedFunction", "guarded_function", "state_of"]
+__all__ = ["Endpoint", "Guarded", "GuardedFunction", "bypassed_by", "guarded_function", "state_of"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 STATE = "__gatewright__"
-GUARDED_BY = "__gatewright_guarded_by__"
+TAKEN_OVER = "__gatewright_taken_over__"
 
 
 class Guarded(Protocol[P, R_co]):
@@ -68,15 +69,11 @@ class GuardedFunction:
     def __init__(self, function: Callable[..., Any], pipeline: Pipeline) -> None:
         self.function = function
         self.pipeline = pipeline
-        self.folded_into: Callable[..., Any] | None = None
         self._plans: dict[Host, Plans] = {}
         self._invocations: dict[int | None, Invocation] = {}
         self.early = Handler.read(function)
         self.operation = Operation(self)
         self.wrapper = _wrapper(self)
-        if inspect.isfunction(function):
-            # So that a route that got the bare function, from a decorator written too low, can be told.
-            function.__dict__[GUARDED_BY] = self.wrapper
 
     @functools.cached_property
     def handler(self) -> Handler:
@@ -229,14 +226,35 @@ def guarded_function(function: Callable[..., Any], pipeline: Pipeline) -> Guarde
     """Put *pipeline* in front of *function*; folds into a function that is guarded already."""
     state = state_of(function)
     if state is None:
-        return _fold_none(function, pipeline)
-    folded = GuardedFunction(state.function, state.pipeline.with_(*pipeline.guards)).wrapper
-    state.folded_into = folded
-    return cast("Guarded[..., Any]", folded)
+        made = GuardedFunction(function, pipeline).wrapper
+    else:
+        made = GuardedFunction(state.function, state.pipeline.with_(*pipeline.guards)).wrapper
+    layers = list(_layers(function))
+    if layers and _is_being_defined(layers[-1]):
+        # A route that got one of them, from a decorator written below this one, serves it without these guards.
+        for layer in layers:
+            layer.__dict__[TAKEN_OVER] = (layer, made)
+    return cast("Guarded[..., Any]", made)
 
 
-def _fold_none(function: Callable[..., Any], pipeline: Pipeline) -> Guarded[..., Any]:
-    return cast("Guarded[..., Any]", GuardedFunction(function, pipeline).wrapper)
+def _layers(function: object) -> Iterator[FunctionType]:
+    """Yield *function* and what it was decorated from, down to what was written."""
+    while isinstance(function, FunctionType):
+        yield function
+        state = state_of(function)
+        function = getattr(function, "__wrapped__", None) if state is None else state.function
+
+
+def _is_being_defined(function: FunctionType) -> bool:
+    """Say whether a `def` statement is applying its decorators now, and will give the result *function*'s name."""
+    code = function.__code__
+    last = max(line for _, _, line in code.co_lines() if line is not None)
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_filename == code.co_filename and code.co_firstlineno <= frame.f_lineno <= last:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def state_of(function: object) -> GuardedFunction | None:
@@ -246,13 +264,10 @@ def state_of(function: object) -> GuardedFunction | None:
 
 
 def bypassed_by(endpoint: object) -> Callable[..., Any] | None:
-    """Return the function with (more) guards that was made from *endpoint*, or None."""
-    state = state_of(endpoint)
-    if state is not None:
-        return state.folded_into
-    made: Callable[..., Any] | None = getattr(endpoint, GUARDED_BY, None)
-    made_state = state_of(made)
-    return made if made_state is not None and made_state.function is endpoint else None
+    """Return the function with (more) guards that took *endpoint*'s name when it was defined, or None."""
+    taken: tuple[object, Callable[..., Any]] | None = getattr(endpoint, TAKEN_OVER, None)
+    # A foreign wrapper copies attributes.
+    return taken[1] if taken is not None and taken[0] is endpoint else None
 
 
 def _wrapper(state: GuardedFunction) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright._core.headers import API, HeaderPolicy
 from gatewright._core.ids import RequestIds
 from gatewright._core.keys import Key, key_bytes
+from gatewright._core.names import Names
 from gatewright.errors import ConfigurationError
 from gatewright.mapper import ErrorMapper
 
@@ -87,6 +88,8 @@ class Gate:
         self.entropy = entropy
         self.request_id = RequestIds(entropy).take
         self._logger = log
+        # Looked at now, used by the log, which is made late because structlog is slow to load.
+        Names(redact)
         self._redact = tuple(redact)
         self._check_storage()
 

@@ -69,7 +69,7 @@ class Guard:
         return self is other
 
     def seal(self, handler: Handler) -> Guard:
-        """Fit this guard to *handler*."""
+        """Fit this guard to *handler*; not asked in front of a whole app, which has no signature and no name."""
         return self
 
     def bind(self, gate: Gate) -> Guard:

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from gatewright.errors import ConfigurationError
 
-__all__ = ["Handler", "PRIVATE", "Kind", "Marker", "Want", "injected_by"]
+__all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by"]
 
 _UNSET = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -212,7 +212,9 @@ def _resolved(annotation: Any, global_names: dict[str, Any], closure: dict[str, 
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, global_names, closure)  # noqa: S307  # the author's own annotation
+        found = eval(annotation, global_names, closure)  # the author's own annotation
+        # Quoted, in a module that postpones annotations too.
+        return eval(found, global_names, closure) if isinstance(found, str) else found
     except Exception:
         return annotation
 
@@ -231,9 +233,15 @@ def _want(parameter: inspect.Parameter, annotation: Any) -> Want | None:
         kind: Any = type(markers[-1])
         return Want(parameter.name, kind, bare, schema, markers[-1], optional, parameter.default)
     key = get_origin(bare) or bare
-    if isinstance(key, type) and injected_by(key) is not None:
+    if isinstance(key, type) and injected_by(key) is not None and not _is_of_fastapi(parameter, annotation):
         return Want(parameter.name, key, bare, schema, None, optional, parameter.default)
     return None
+
+
+def _is_of_fastapi(parameter: inspect.Parameter, annotation: Any) -> bool:
+    """Say whether `Depends(...)`, or a part of the request, was named for a parameter."""
+    named = (parameter.default, *(get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()))
+    return any(type(item).__module__ == "fastapi.params" for item in named)
 
 
 def _lifted(annotation: Any) -> Any:
@@ -242,7 +250,7 @@ def _lifted(annotation: Any) -> Any:
     if not optional or get_origin(inner) is not Annotated:
         return annotation
     type_, *metadata = get_args(inner)
-    return Annotated[(Union[type_, None], *metadata)]  # noqa: UP007  # built at run time
+    return Annotated[(Union[type_, None], *metadata)]  # built at run time
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -252,4 +260,4 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     rest = tuple(arg for arg in args if arg is not types.NoneType)
     if len(rest) == len(args) or not rest:
         return annotation, False
-    return (rest[0] if len(rest) == 1 else Union[rest]), True  # noqa: UP007  # built at run time
+    return (rest[0] if len(rest) == 1 else Union[rest]), True  # built at run time

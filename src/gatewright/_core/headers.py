@@ -89,7 +89,8 @@ def dress(headers: RawHeaders, added: RawHeaders, request_id: str, policy: Heade
         elif name not in present:
             present[name] = pair[1]
             headers.append(pair)
-    headers.append((_REQUEST_ID, request_id.encode("ascii")))
+    if _REQUEST_ID not in present:
+        headers.append((_REQUEST_ID, request_id.encode("ascii")))
     if policy is None:
         return
     standard = policy.https if secure else policy.http

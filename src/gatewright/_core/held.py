@@ -28,7 +28,7 @@ class _Held:
         self.released = anyio.Event()
         self.done = anyio.Event()
         self.error: Exception | None = None
-        self.outcome: Outcome | None = None
+        self.outcome = Outcome(0, [], None, self.release)
         self.real_send: Send | None = None
 
     async def run(self) -> None:
@@ -57,13 +57,13 @@ class _Held:
         if not self.messages or (self.wants_body and not self.whole):
             raise self.error or RuntimeError("the app returned before its answer was complete")
         head, *bodies = self.messages
-        body = b"".join(message.get("body", b"") for message in bodies) if self.wants_body else None
-        self.outcome = Outcome(head["status"], list(head.get("headers", ())), body, self.release)
+        self.outcome.status, self.outcome.headers = head["status"], list(head.get("headers", ()))
+        if self.wants_body:
+            self.outcome.body = b"".join(message.get("body", b"") for message in bodies)
         return self.outcome
 
     async def release(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what was held, with the head as the surround left it, and let the app go on."""
-        assert self.outcome is not None  # peek made the outcome whose app this is
         head, *bodies = self.messages
         await send({**head, "status": self.outcome.status, "headers": self.outcome.headers})
         for message in bodies:

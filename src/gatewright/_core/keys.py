@@ -14,8 +14,10 @@ def key_bytes(key: Key) -> bytes:
     """Return *key* as bytes.
 
     Raises:
-        ConfigurationError: for a key under 32 bytes, or one that is a single byte repeated.
+        ConfigurationError: for a key that is none, is under 32 bytes, or holds fewer than 8 different ones.
     """
+    if not isinstance(key, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]  # os.environ.get() may be None
+        raise ConfigurationError("a key is a str or bytes; is the variable of the environment set that it comes from?")
     raw = key.encode() if isinstance(key, str) else key
     if len(raw) < MINIMUM_KEY_BYTES or len(set(raw)) < 8:
         raise ConfigurationError(

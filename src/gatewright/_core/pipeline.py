@@ -61,18 +61,18 @@ class Pipeline:
         Args:
             handler: what stands behind; None for a whole app.
             host: who calls it.
-            acted: guards of an enclosing pipeline; what they did is not done again.
+            acted: guards of an enclosing pipeline; what they did is not done again, and what they provide is there.
 
         Raises:
             ConfigurationError: for what cannot work, with what to write instead.
         """
         who = handler.name if handler is not None else "the app"
-        provided: set[Hashable] = {key for guard in self.guards for key in guard.provides}
+        outer = tuple(acted)
+        provided: set[Hashable] = {key for guard in (*self.guards, *outer) for key in guard.provides}
         for guard in self.guards:
             _check_guard(guard, handler, host, who, provided)
         if handler is not None:
             _check_handler(handler, host, provided)
-        outer = tuple(acted)
         left = [guard for guard in self.guards if not any(guard.same_as(other) for other in outer)]
         merged: list[Guard] = []
         for _, group in groupby(left, key=lambda guard: (guard.phase, guard.rank, type(guard))):

@@ -15,7 +15,9 @@ U_co = TypeVar("U_co", default=object, covariant=True)
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: `Principal[User]("u1")` makes typing set an attribute, which a frozen class with slots answers with
+# a TypeError on Python 3.11 (CPython issue 90562).
+@dataclass(frozen=True)
 class Principal(Generic[U_co]):
     """Name an authenticated caller.
 

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatewright._core.accept import prefers_problem
-from gatewright._core.outcome import Outcome
-from gatewright._core.render import JSON, error_body
+from gatewright._core.outcome import Outcome, beside, raw_headers
 from gatewright.errors import ApiError, BadRequest, InternalError, InvalidInput
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
 
-__all__ = ["adopted", "answer_of", "app_handles", "refusal", "refuse", "render_for_framework", "renders_envelopes"]
+__all__ = [
+    "JSON",
+    "Rendered",
+    "adopted",
+    "answer_of",
+    "app_handles",
+    "refusal",
+    "refuse",
+    "render_for_framework",
+    "renders_envelopes",
+]
 
+JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
 _CHALLENGE = (b"www-authenticate", b'Session realm="api"')
@@ -31,11 +43,30 @@ _FRAMEWORKS = frozenset({"starlette.middleware.exceptions", "fastapi.exception_h
 
 async def refuse(exc: Exception, call: Call) -> Outcome:
     """Return the answer for *exc*; what nobody mapped is logged whole and answered with a fixed text."""
-    return refusal(await answer_of(exc, call), call)
+    try:
+        return await _answer(exc, call)
+    except Exception as broken:
+        # A catch-all that fails, a header that cannot be sent: there is nobody further out to answer for it.
+        await _unhandled(broken, call)
+        return refusal(InternalError(), call)
+
+
+async def _answer(exc: Exception, call: Call) -> Outcome:
+    if isinstance(exc, HTTPException) and exc.status_code < 400:
+        # A redirect, raised by its author.
+        return Outcome(exc.status_code, raw_headers(exc.headers), b"")
+    error = await _known(exc, call)
+    if error is not None:
+        return refusal(error, call)
+    return await _by_catch_all(exc, call) or refusal(InternalError(), call)
 
 
 async def answer_of(exc: Exception, call: Call) -> ApiError:
     """Return the error that stands for *exc*, after telling the log and the monitor of an unexpected one."""
+    return await _known(exc, call) or InternalError()
+
+
+async def _known(exc: Exception, call: Call) -> ApiError | None:
     if isinstance(exc, ClientDisconnect):
         return BadRequest("The client closed the connection", code="client_disconnected")
     answer: ApiError | None
@@ -46,7 +77,21 @@ async def answer_of(exc: Exception, call: Call) -> ApiError:
         answer, exc = None, broken
     if answer is None or answer.status_code == 500:
         await _unhandled(exc, call)
-    return InternalError() if answer is None else answer
+    return answer
+
+
+async def _by_catch_all(exc: Exception, call: Call) -> Outcome | None:
+    """Return what the app's own handler for `Exception`, or for 500, answers.
+
+    Starlette would ask it outside of every middleware, so its answer would have no request id, headers or event.
+    """
+    handlers = getattr(call.scope.get("app"), "exception_handlers", {})
+    handler = handlers.get(500) or handlers.get(Exception)
+    if handler is None or call.is_websocket:
+        return None
+    if inspect.iscoroutinefunction(handler):
+        return Outcome.of(await handler(call.connection, exc))
+    return Outcome.of(await run_in_threadpool(handler, call.connection, exc))
 
 
 async def _unhandled(exc: Exception, call: Call) -> None:
@@ -70,40 +115,38 @@ def refusal(error: ApiError, call: Call) -> Outcome:
     elif isinstance(error, InvalidInput) and status == InvalidInput.status:
         status = call.gate.invalid_status
     call.note(error=error.code) if error.reason is None else call.note(error=error.code, reason=error.reason)
-    if prefers_problem(call.headers.get(b"accept")):
-        kind, body = _PROBLEM, _problem(error, status, message, call.request_id)
-    else:
-        kind, body = JSON, error_body(message, error.code, error.details, call.request_id)
-    headers = [kind, (b"content-length", b"%d" % len(body)), _NO_STORE]
-    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (error.headers or {}).items()]
-    if status == 401 and all(name != b"www-authenticate" for name, _ in own):
-        own.append(_CHALLENGE)
-    return Outcome(status, headers + [pair for pair in own if pair[0] != b"cache-control"], body)
-
-
-def _problem(error: ApiError, status: int, message: str, request_id: str) -> bytes:
-    facts: dict[str, object] = {"type": "about:blank", "title": message, "status": status, "code": error.code}
+    facts: dict[str, object] = {"code": error.code}
     if error.details:
         facts["details"] = error.details
-    return to_json(facts | {"request_id": request_id})
+    facts["request_id"] = call.request_id
+    if prefers_problem(call.headers.get(b"accept")):
+        kind, body = _PROBLEM, _json(type="about:blank", title=message, status=status, **facts)
+    else:
+        kind, body = JSON, _json(success=False, error=message, **facts)
+    own = raw_headers(error.headers)
+    if status == 401 and all(name != b"www-authenticate" for name, _ in own):
+        own.append(_CHALLENGE)
+    return Outcome(status, beside([kind, (b"content-length", b"%d" % len(body)), _NO_STORE], own), body)
+
+
+def _json(**facts: object) -> bytes:
+    try:
+        return to_json(facts)
+    except PydanticSerializationError:
+        # A lone surrogate, quoted from a client's JSON: UTF-8 has no bytes for it.
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 # Living with the exception handlers of a framework
 
 
 def app_handles(exc: Exception, call: Call) -> bool:
-    """Say whether the app's author registered a handler for *exc*; that one wins.
-
-    A catch-all (for `Exception`, or for 500) gets what the error mapper does not know.
-    """
+    """Say whether the app's author registered a handler for *exc*, and not just a catch-all; that one wins."""
     handlers, statuses = call.scope.get("starlette.exception_handlers", ({}, {}))
     if isinstance(exc, HTTPException) and exc.status_code in statuses:
         return True
-    for cls in type(exc).__mro__:
-        if cls in handlers:
-            return not _is_frameworks_own(handlers[cls])
-    catch_all = getattr(call.scope.get("app"), "exception_handlers", {})
-    return (500 in catch_all or Exception in catch_all) and call.gate.errors.map(exc) is None
+    nearest = next((handlers[cls] for cls in type(exc).__mro__ if cls in handlers), render_for_framework)
+    return not _is_frameworks_own(nearest)
 
 
 def renders_envelopes(scope: Scope) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Any, get_args, get_origin, TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Annotated, Any, Never, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from gatewright._core.links import link_header, page_facts
-from pydantic import PydanticSchemaGenerationError, TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import to_json
 from starlette.responses import Response
+from typing_extensions import TypeAliasType
 
-from gatewright._core.outcome import Outcome, RawHeaders
+from gatewright._core.links import link_header, page_facts
+from gatewright._core.outcome import Outcome, RawHeaders, beside, raw_headers
+from gatewright._core.refuse import JSON, refusal
 from gatewright.errors import ConfigurationError
 from gatewright.result import Err, Ok, Page, PageParams, Result, is_ok, is_page
 
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
     from gatewright._core.handler import Handler
     from gatewright.cookie import Cookie
 
-__all__ = ["ANYTHING", "JSON", "Renderer", "declares_result", "error_body", "extra_headers", "paginated"]
+__all__ = ["ANYTHING", "Renderer", "declares_result", "extra_headers", "paginated"]
 
-JSON = (b"content-type", b"application/json")
 _EMPTY = frozenset({204, 304})
-_FORBIDDEN_IN_HEADERS = frozenset("\r\n\0")
+_UNIONS = (Union, UnionType)
 _UNKNOWN: Any = object()
+_ANYTHING = frozenset({Any, object, inspect.Signature.empty})
 Write = Callable[[Any], bytes]
 
 
@@ -68,23 +70,13 @@ class Renderer:
             body = b'{"success":true,"data":%b,"pagination":%b}' % (self._write(data.items), facts)
         else:
             body = b'{"success":true,"data":%b}' % self._write(data)
-        return Outcome(status, [JSON, (b"content-length", b"%d" % len(body)), *headers], body)
+        head = [JSON, (b"content-length", b"%d" % len(body))]
+        return Outcome(status, beside(head[1:], beside(headers, head)) if headers else head, body)
 
     def _err(self, result: Err, call: Call) -> Outcome:
-        body = error_body(result.error, result.code, result.details or {}, call.request_id)
-        headers = extra_headers(result.headers, result.cookies, call)
-        call.note(error=result.code)
-        head = [JSON, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *headers]
-        return Outcome(result.status, head, body)
-
-
-def error_body(message: str, code: str, details: Mapping[str, Sequence[str]], request_id: str) -> bytes:
-    """Return the error envelope."""
-    fields: dict[str, object] = {"success": False, "error": message, "code": code}
-    if details:
-        fields["details"] = details
-    fields["request_id"] = request_id
-    return to_json(fields)
+        outcome = refusal(result.as_error(), call)
+        outcome.headers += extra_headers(None, result.cookies, call)
+        return outcome
 
 
 def paginated(page: Page[Any], call: Call, headers: RawHeaders) -> dict[str, int]:
@@ -108,61 +100,93 @@ def extra_headers(headers: Mapping[str, str] | None, cookies: Sequence[Cookie], 
     Raises:
         ConfigurationError: for a value that would split the header.
     """
-    raw: RawHeaders = []
-    for name, value in (headers or {}).items():
-        if not _FORBIDDEN_IN_HEADERS.isdisjoint(name + value):
-            raise ConfigurationError(f"the header {name} holds a line break; encode what it carries")
-        raw.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-    raw += [(b"set-cookie", cookie.header(call.gate)) for cookie in cookies]
-    return raw
+    return raw_headers(headers) + [(b"set-cookie", cookie.header(call.gate)) for cookie in cookies]
 
 
 def _writer(handler: Handler) -> Write:
-    declared = _declared(handler.returns)
+    declared = _declared(handler)
     if declared is _UNKNOWN:
         return _write_anything
-    if get_origin(declared) is Page:
-        declared = list[get_args(declared)[0]]  # type: ignore[misc]  # built at run time
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(declared)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as exc:
+        write, validate = adapter.serializer.to_json, adapter.validator.validate_python
+    except (PydanticUserError, PydanticUndefinedAnnotation) as exc:
         raise ConfigurationError(
             f"{handler.name}: {declared!r} cannot be written as JSON; declare a pydantic model, such as Result[PostOut]"
         ) from exc
-    write, validate = adapter.serializer.to_json, adapter.validator.validate_python
     exact = declared if inspect.isclass(declared) else _UNKNOWN
 
     def filtered(data: Any) -> bytes:
         if type(data) is not exact:
             data = validate(data, from_attributes=True, by_name=True, by_alias=True)
-        return write(data, by_alias=True)
+        # An instance may hold what was never checked; pydantic would warn, and write all of it.
+        return write(data, by_alias=True, warnings="error")
 
     return filtered
 
 
-def _declared(returns: Any) -> Any:
-    """Return the `T` of `Result[T]`, `Ok[T]` or a bare `T`; unknown where none, or more than one, is declared."""
-    origin = get_origin(returns)
-    if origin is Result or origin is Ok:
-        return _declared(get_args(returns)[0])
-    if origin is Union or origin is UnionType:
-        types = [arg for arg in get_args(returns) if not _is_answer(arg)]
-        return _declared(types[0]) if len(types) == 1 and len(types) < len(get_args(returns)) else returns
-    if returns in (inspect.Signature.empty, Any, object) or _is_answer(returns) or isinstance(returns, str):
+def _declared(handler: Handler) -> Any:
+    """Return the one type of all the data that *handler*'s return annotation names; unknown where it names none."""
+    types = tuple(_data_types(_returns(handler)))
+    if not types or not _ANYTHING.isdisjoint(types):
         return _UNKNOWN
-    return returns
+    return Union[types]  # built at run time
+
+
+def _returns(handler: Handler) -> Any:
+    """Return the return annotation, with the names that stand in quotes inside of it."""
+
+    def holder() -> None: ...
+
+    holder.__annotations__["return"] = handler.returns
+    try:
+        written = getattr(inspect.unwrap(handler.function), "__globals__", {})
+        return get_type_hints(holder, written, include_extras=True)["return"]
+    except NameError as exc:
+        raise ConfigurationError(
+            f"{handler.name}: the return annotation {handler.returns!r} names nothing that is known when the handler "
+            f"is served ({exc}); import it outside of `if TYPE_CHECKING`"
+        ) from exc
+
+
+def _data_types(annotation: Any) -> Iterator[Any]:
+    """Yield the types of data in a return annotation: `T` of a bare `T`, `Result[T]`, and unions and aliases of these.
+
+    A `Page[T]` is written as its items; responses and `Err` carry no data.
+    """
+    origin, args = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in _UNIONS:
+        for arg in args:
+            yield from _data_types(arg)
+    elif origin is Result or origin is Ok:
+        yield from _data_types(args[0] if args else Any)
+    elif origin is Page:
+        yield list[args[0] if args else Any]  # type: ignore[misc]  # built at run time
+    elif declares_result(annotation):
+        yield from _data_types(_inside(annotation))
+    elif not _is_answer(annotation):
+        yield annotation
 
 
 def declares_result(returns: Any) -> bool:
     """Say whether a return annotation names `Result` or `Ok`, so that a framework will serialise the envelope."""
     origin = get_origin(returns) or returns
-    if origin in (Union, UnionType):
+    if origin in _UNIONS:
         return any(declares_result(arg) for arg in get_args(returns))
-    return origin is Result or origin is Ok
+    inside = _inside(returns)
+    return origin is Result or origin is Ok or (inside is not returns and declares_result(inside))
+
+
+def _inside(annotation: Any) -> Any:
+    """Return what stands in an `Annotated` or behind an alias."""
+    if get_origin(annotation) is Annotated:
+        return get_args(annotation)[0]
+    return annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation
 
 
 def _is_answer(annotation: Any) -> bool:
-    return annotation is Err or (inspect.isclass(annotation) and issubclass(annotation, Response))
+    answers = (Err, Response, NoReturn, Never)
+    return annotation in answers or (inspect.isclass(annotation) and issubclass(annotation, Response))
 
 
 def _write_anything(data: Any) -> bytes:
