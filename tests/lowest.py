@@ -1,4 +1,4 @@
-"""Print a constraints file that pins every dependency of the library to the oldest version that it claims to support."""
+"""Print constraints that pin every dependency of the library to the oldest version that it claims to support."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from gatewright import ConfigurationError, FromBody, Gate, PayloadTooLarge, Result, limit_body, ok, validate
+from gatewright import Call, ConfigurationError, FromBody, Gate, PayloadTooLarge, Result, limit_body, ok, validate
+from gatewright._core.answering import nowhere
 from gatewright.fastapi import GuardedRoute
 from gatewright.testing import EventList, Reply, call, chunked, enter, make_call
 
@@ -145,6 +147,27 @@ async def test_zero_takes_no_body_at_all() -> None:
     assert (await call(handler, data=b"x")).status == 413
     assert (await call(handler, method="POST", data=chunked(b"x", 1))).status == 413
     assert (await call(handler, method="POST")).status == 200
+
+
+async def test_an_inner_cap_holds_for_a_body_that_was_read_before() -> None:
+    """An app's guard may have read it under a larger cap."""
+    made = make_call(data=chunked(b"x" * 10, 5))
+    assert await made.body() == b"x" * 10
+    await enter(limit_body(10), made)
+    assert await made.body() == b"x" * 10
+    await enter(limit_body(9), made)
+    with pytest.raises(PayloadTooLarge):
+        await made.body()
+
+
+async def test_a_websocket_has_no_body() -> None:
+    """It goes on as the object that it is, which keeps the state of the handshake."""
+    wire = make_call().receive()
+    websocket = WebSocket({"type": "websocket", "headers": []}, wire, nowhere)
+    made = Call(Gate(log=EventList()), websocket.scope, wire, nowhere)
+    made.adopt(websocket)
+    await enter(limit_body(0), made)
+    assert made.connection is websocket
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1 1", "9" * 20, "+5"])

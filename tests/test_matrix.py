@@ -115,7 +115,15 @@ def _nobody() -> Decorator:
 
 
 CASES = [
-    Case("no credential", nothing, _nobody, 401, "unauthorized", headers={"www-authenticate": 'Bearer realm="api"'}, on_apps=True),
+    Case(
+        "no credential",
+        nothing,
+        _nobody,
+        401,
+        "unauthorized",
+        headers={"www-authenticate": 'Bearer realm="api"'},
+        on_apps=True,
+    ),
     Case(
         "rejected credential",
         nothing,

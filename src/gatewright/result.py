@@ -196,7 +196,7 @@ def _open_err(value: object) -> dict[str, object]:
 
 
 # A real generic alias: `Ok[T] | Err` would resolve `Ok[T]` too early to be subscripted.
-Result = TypeAliasType("Result", Union[Ok[T], Err], type_params=(T,))
+Result = TypeAliasType("Result", Union[Ok[T], Err], type_params=(T,))  # noqa: UP007
 
 
 @overload

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Optional
 
 import pytest
+from fastapi import Depends
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
@@ -15,6 +16,7 @@ from starlette.websockets import WebSocket
 from gatewright import Call, ConfigurationError, FromBody, FromQuery, Logger, PageParams, Principal, Result, ok
 from gatewright._core.decorate import guarded_by
 from gatewright._core.handler import Handler, Kind, Marker, injected_by
+from gatewright.fastapi import CurrentPrincipal
 from gatewright.starlette import GuardedRoute
 from gatewright.testing import call
 from tests.toys import Identify
@@ -116,6 +118,30 @@ def test_annotations_of_a_foreign_wrapper_are_resolved_in_the_original_s_module(
     assert Handler.read(namespace["logged"](handler)).wants["body"].annotation is Item
 
 
+def test_an_annotation_that_is_quoted_twice_is_resolved() -> None:
+    """As in a module that postpones annotations, and quotes one nevertheless."""
+
+    async def handler(body: "FromBody[Item]") -> "Result[Item]":  # noqa: UP037
+        return ok(body)
+
+    read = Handler.read(handler)
+    assert (read.wants["body"].annotation, read.returns, read.unresolved) == (Item, Result[Item], ())
+
+
+def test_a_foreign_wrapper_around_an_object_is_read_as_it_is() -> None:
+    """An object was written nowhere; its wrapper's annotations may be objects themselves."""
+
+    class Served:
+        def __call__(self, request: Request) -> None:
+            """Serve."""
+
+    @functools.wraps(Served())
+    def wrapper(request):  # type: ignore[no-untyped-def]
+        return None
+
+    assert _names(wrapper) == ([], ["request"])
+
+
 def test_what_is_written_beside_a_marker_reaches_the_schema() -> None:
     """`Annotated` keeps its constraints; only the marker is taken out."""
     constraint = Field(gt=0)
@@ -187,6 +213,19 @@ def test_what_no_guard_fills_is_left_alone(annotation: Any) -> None:
 
     handler.__annotations__["value"] = annotation
     assert _names(handler) == ([], ["value"])
+
+
+def test_what_fastapi_was_told_to_fill_is_no_want() -> None:
+    """`Depends`, in the annotation or as the default; a marker of ours beside it is still ours."""
+
+    def someone() -> Principal:
+        return Principal("u1")
+
+    def handler(one: CurrentPrincipal, two: Principal = Depends(someone), three: Principal = None) -> None:  # type: ignore[assignment]  # noqa: B008
+        return None
+
+    handler.__annotations__["one"] = CurrentPrincipal
+    assert _names(handler) == (["three"], ["one", "two"])
 
 
 def test_a_want_without_default_is_required() -> None:

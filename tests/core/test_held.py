@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,8 +12,8 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -252,6 +253,17 @@ async def test_a_body_that_breaks_off_is_never_taken_for_a_whole_one(how: str) -
     assert (reply.status, reply.json["error"]) == (500, "Internal server error")
 
 
+async def test_a_file_is_collected_from_a_server_that_could_send_it_by_its_path(tmp_path: Path) -> None:
+    """Then there would be no body to see; where only the head is wanted, the server may."""
+    (tmp_path / "a.txt").write_text("hello")
+    for kind, seen, sent in ((Collect, b"hello", b"hello"), (Enclose, None, b"")):
+        look = Look()
+        wire = Wire(_app(kind(look), FileResponse(tmp_path / "a.txt")))
+        wire.scope |= {"method": "GET", "extensions": {"http.response.pathsend": {}}}
+        await wire.run()
+        assert (look.seen, b"".join(wire.chunks)) == ([(200, seen)], sent)
+
+
 @BOTH
 async def test_a_client_that_has_gone_is_the_app_s_to_hear_of(kind: type[Enclose]) -> None:
     """What `send` raises comes out as it is, in no group."""
@@ -423,6 +435,28 @@ async def test_a_stream_of_a_function_is_collected_too(how: str) -> None:
 
     wire = await _fetch(_routes(handler)[how])
     assert (b"".join(wire.chunks), look.seen) == (b"onetwo", [(200, b"onetwo")])
+
+
+@pytest.mark.parametrize("how", ["plain", "installed"])
+async def test_half_a_stream_of_a_function_is_no_outcome(how: str) -> None:
+    """The client left; a surround that keeps bodies must not keep half of one."""
+    look, order = Look(), list[str]()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"one"
+        await anyio.sleep_forever()
+
+    @guarded_by(Collect(look))
+    async def handler(request: Request) -> Response:
+        return StreamingResponse(endless(), background=BackgroundTask(order.append, "background"))
+
+    wire = Wire(_routes(handler)[how])
+    # A server that tells by `receive`; later ones raise in `send`, which is not reached yet.
+    wire.scope |= {"method": "GET", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+    wire.gone.set()
+    await wire.run()
+    assert (look.seen, order) == ([], [])
+    assert [type(exc) for exc in look.raised] == [ClientDisconnect]
 
 
 @pytest.mark.parametrize("how", ["plain", "installed"])

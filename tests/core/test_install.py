@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
 from starlette.middleware import Middleware
@@ -18,12 +18,13 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gatewright import ConfigurationError, Gate, Principal, Result, ok
+from gatewright import ConfigurationError, FromBody, FromQuery, Gate, Logger, Principal, Result, ok, validate
 from gatewright._core.decorate import guarded_by
 from gatewright._core.function import Endpoint
 from gatewright._core.guard import Guard
 from gatewright._core.install import GuardsFirst
 from gatewright._core.phase import Phase
+from gatewright.fastapi import CurrentPrincipal
 from gatewright.fastapi import GuardedRoute as FastAPIRoute
 from gatewright.starlette import GuardedRoute
 from gatewright.testing import EventList, call, handshake
@@ -212,9 +213,38 @@ async def test_included_routers_of_fastapi(route_class: Any) -> None:
 
 
 async def test_guarded_routes_of_starlette() -> None:
-    """A `GuardedRoute` gets the gate that is installed."""
-    scene = Scene(Starlette(routes=[Mount("/sub", routes=[GuardedRoute("/in", whoami)])]))
-    await scene.check("/sub/in", "/sub/in")
+    """A `GuardedRoute` gets the gate that is installed; with middleware of its own it is left alone."""
+
+    @identified
+    @validate
+    async def echo(principal: Principal, x: FromQuery[int]) -> Result[str]:
+        return ok(principal.sub)
+
+    between = GuardedRoute("/between", echo, middleware=[Middleware(Passing)])
+    scene = Scene(Starlette(routes=[Mount("/sub", routes=[GuardedRoute("/in", echo)]), between]))
+    await scene.check("/sub/in", "/sub/in", query="x=1")
+    await scene.check("/between", "/between", query="x=1")
+
+
+class Slower(Route):
+    """A route with a way of its own."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and say so."""
+        scope["slower"] = True
+        await super().handle(scope, receive, send)
+
+
+async def test_a_subclass_of_a_route_keeps_what_it_does() -> None:
+    """Only the plain endpoint at its end is served in another way."""
+
+    @guarded_by(Step())
+    async def handler(request: Request) -> Result[bool]:
+        return ok(request.scope["slower"])
+
+    scene = Scene(Starlette(routes=[Slower("/", handler)]))
+    assert (await call(scene.app)).json["data"] is True
+    assert isinstance(scene.app.routes[0].app, Endpoint)  # type: ignore[attr-defined]  # a Route
 
 
 async def test_endpoint_classes() -> None:
@@ -368,6 +398,69 @@ def test_a_combination_on_a_route_with_middleware_is_refused_too() -> None:
     """Left alone, yet checked."""
     with pytest.raises(ConfigurationError, match="principal is filled by"):
         Gate().install(Starlette(routes=[Route("/", mistaken, middleware=[Middleware(Passing)])]))
+
+
+# Parameters that nobody fills
+
+
+def _asks_for_a_principal(principal: Principal) -> Result[str]:
+    return ok(principal.sub)
+
+
+def _asks_for_a_body(body: FromBody[dict[str, str]]) -> Result[None]:
+    return ok()
+
+
+def _asks_for_a_logger(log: Logger) -> Result[None]:
+    return ok()
+
+
+UNFILLED = [
+    (_asks_for_a_principal, "principal is filled by @with_auth"),
+    (_asks_for_a_body, "body is filled by @validate"),
+    (_asks_for_a_logger, "log is filled by every guard"),
+]
+
+
+@pytest.mark.parametrize(("handler", "message"), UNFILLED)
+def test_a_handler_without_guards_that_asks_for_what_they_provide_is_refused(handler: Any, message: str) -> None:
+    """On Starlette it would be called without; FastAPI would take a `Principal` from the request's body."""
+
+    class Class(HTTPEndpoint):
+        get = staticmethod(handler)
+
+    for endpoint in (handler, Class):
+        with pytest.raises(ConfigurationError, match=f"^/x: {message}"):
+            Gate().install(Starlette(routes=[Route("/x", endpoint)]))
+    with pytest.raises(ConfigurationError, match=f"^/x: {message}"):
+        Gate().install(Starlette(routes=[WebSocketRoute("/x", handler)]))
+
+
+def test_fastapi_does_not_take_a_principal_from_the_body() -> None:
+    """An endpoint that lost its guards would believe whoever writes one."""
+    app = FastAPI()
+    app.post("/x")(_asks_for_a_principal)
+    with pytest.raises(ConfigurationError, match=r"^/x: principal is filled by @with_auth.* below the route's"):
+        Gate().install(app)
+
+
+def test_what_a_dependency_of_fastapi_fills_is_its_own() -> None:
+    """`CurrentPrincipal`, and a `Depends` of one's own."""
+
+    def someone() -> Principal:
+        return Principal("u1")
+
+    app = FastAPI()
+
+    @app.get("/current")
+    async def current(principal: CurrentPrincipal) -> str:
+        return principal.sub
+
+    @app.get("/own")
+    async def own(principal: Principal = Depends(someone)) -> str:  # noqa: B008
+        return principal.sub
+
+    Gate().install(app)
 
 
 # A decorator above its route
@@ -527,6 +620,27 @@ async def test_a_function_that_is_served_in_a_mounted_app_too_is_no_false_alarm(
     Gate(log=EventList()).install(app)
     assert (await call(app, path="/in/guarded")).status == 401
     assert (await call(app, path="/bare")).status == 200
+
+
+def test_more_guards_for_another_app_are_no_false_alarm() -> None:
+    """Only what was written above the function's own `def` takes its name."""
+
+    @guarded_by(Trace(Phase.ADMIT))
+    async def create(request: Request) -> Result[None]:
+        return ok()
+
+    Gate().install(Starlette(routes=[Route("/admin", identified(create))]))
+    Gate().install(Starlette(routes=[Route("/public", create)]))
+
+
+def test_a_foreign_copy_of_a_decorated_function_s_original_is_no_false_alarm() -> None:
+    """Attributes are copied by `functools.wraps`, and mean nothing there."""
+
+    @identified
+    async def create(request: Request) -> Result[None]:
+        return ok()
+
+    Gate().install(Starlette(routes=[Route("/", _foreign(create.handler))]))
 
 
 async def test_calling_a_handler_in_a_test_is_no_false_alarm() -> None:

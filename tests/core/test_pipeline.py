@@ -237,6 +237,17 @@ def test_what_an_enclosing_pipeline_did_still_counts_as_provided() -> None:
     assert pipeline.seal(_handler(_plain), Host.FUNCTION, (identify,)) == (Needy(),)
 
 
+def test_what_only_an_enclosing_pipeline_provides_counts_where_it_is_known() -> None:
+    """A request through an app with `@with_auth` has its principal, whoever serves the endpoint."""
+
+    def handler(principal: Principal) -> None: ...
+
+    for pipeline in (Pipeline(), Pipeline().with_(Needy())):
+        assert pipeline.seal(_handler(handler), Host.FUNCTION, (Identify(),)) == pipeline.guards
+        with pytest.raises(ConfigurationError, match="@with_auth"):
+            pipeline.seal(_handler(handler), Host.FUNCTION)
+
+
 # The guard's own defaults
 
 

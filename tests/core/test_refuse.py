@@ -385,6 +385,22 @@ async def test_the_answer_of_a_catch_all_is_dressed_and_logged(host: str) -> Non
     assert [event["status"] for event in events if event["event"] == "request"] == [503]
 
 
+async def test_a_catch_all_may_be_async_and_may_fail() -> None:
+    """Both faults are in the log then, and the client gets the fixed text."""
+
+    async def answers(request: Request, exc: Exception) -> Response:
+        return PlainTextResponse(f"{type(exc).__name__} {request.url.path}", 503)
+
+    async def fails(request: Request, exc: Exception) -> Response:
+        raise ZeroDivisionError
+
+    events = EventList()
+    assert (await ask(app_of("guarded", Odd(), {Exception: answers}, gated()))).body == b"Odd /"
+    reply = await ask(app_of("guarded", Odd(SECRET), {Exception: fails}, gated(events)))
+    assert (reply.status, reply.json["error"]) == (500, FIXED)
+    assert [event["event"] for event in events] == ["unhandled_exception", "unhandled_exception", "request"]
+
+
 @pytest.mark.parametrize("key", [Exception, 500])
 async def test_a_catch_all_answers_for_a_mapper_that_raises(key: Any) -> None:
     """A broken mapper knows nothing, so the author's last word is asked; there is an answer in any case."""

@@ -8,7 +8,19 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
-from gatewright import FromBody, FromHeader, FromPath, FromQuery, Gate, PageParams, Principal, Result, ok, paginate, validate
+from gatewright import (
+    FromBody,
+    FromHeader,
+    FromPath,
+    FromQuery,
+    Gate,
+    PageParams,
+    Principal,
+    Result,
+    ok,
+    paginate,
+    validate,
+)
 from gatewright._core.decorate import guarded_by
 from gatewright.fastapi import GuardedRoute
 from tests.toys import Identify

@@ -84,7 +84,7 @@ class Proxies:
 
     def _trusts(self, packed: bytes) -> bool:
         size, number = len(packed), int.from_bytes(packed, "big")
-        for width, mask, network in self._networks:  # any() costs a generator for each request
+        for width, mask, network in self._networks:  # noqa: SIM110  # any() costs a generator for each request
             if size == width and number & mask == network:
                 return True
         return False

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppDriver", "GuardedApp"]
 
+_NO_GUARDS = Pipeline()
+
 
 class AppDriver(Driver):
     """Run guards in front of an ASGI app.
@@ -100,7 +102,7 @@ class GuardedApp(AppDriver):
     def __init__(
         self,
         app: ASGIApp,
-        pipeline: Pipeline = Pipeline(),  # immutable
+        pipeline: Pipeline = _NO_GUARDS,  # immutable
         gate: Gate | None = None,
         prepare: Callable[[], object] | None = None,
     ) -> None:
@@ -110,12 +112,14 @@ class GuardedApp(AppDriver):
         pipeline.seal(None, Host.APP)
         if gate is not None:
             self.plans.bind(gate)
+            # Now, because structlog takes longer to load than the first request should.
+            _ = gate.log
 
     def __repr__(self) -> str:
         return f"<GuardedApp {self.pipeline!r} > {self.app!r}>"
 
     @classmethod
-    def around(cls, app: ASGIApp, pipeline: Pipeline = Pipeline(), gate: Gate | None = None) -> GuardedApp:
+    def around(cls, app: ASGIApp, pipeline: Pipeline = _NO_GUARDS, gate: Gate | None = None) -> GuardedApp:
         """Put *pipeline* and *gate* in front of *app*; folds into an app that is guarded already."""
         if isinstance(app, GuardedApp) and (gate is None or app.gate is None):
             return cls(app.app, app.pipeline.with_(*pipeline.guards), gate or app.gate, app._prepare)

@@ -212,9 +212,9 @@ def _resolved(annotation: Any, global_names: dict[str, Any], closure: dict[str, 
     if not isinstance(annotation, str):
         return annotation
     try:
-        found = eval(annotation, global_names, closure)  # the author's own annotation
+        found = eval(annotation, global_names, closure)  # noqa: S307  # the author's own annotation
         # Quoted, in a module that postpones annotations too.
-        return eval(found, global_names, closure) if isinstance(found, str) else found
+        return eval(found, global_names, closure) if isinstance(found, str) else found  # noqa: S307
     except Exception:
         return annotation
 
@@ -250,7 +250,7 @@ def _lifted(annotation: Any) -> Any:
     if not optional or get_origin(inner) is not Annotated:
         return annotation
     type_, *metadata = get_args(inner)
-    return Annotated[(Union[type_, None], *metadata)]  # built at run time
+    return Annotated[(Union[type_, None], *metadata)]  # noqa: UP007  # built at run time
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -260,4 +260,4 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     rest = tuple(arg for arg in args if arg is not types.NoneType)
     if len(rest) == len(args) or not rest:
         return annotation, False
-    return (rest[0] if len(rest) == 1 else Union[rest]), True  # built at run time
+    return (rest[0] if len(rest) == 1 else Union[rest]), True  # noqa: UP007  # built at run time

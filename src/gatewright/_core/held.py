@@ -1,15 +1,21 @@
-"""An app behind a surround: its answer waits until the surround has looked at it."""
+"""What is behind a surround: its answer waits until the surround has looked at it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 import anyio
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatewright._core.outcome import Outcome
 
-__all__ = ["holding"]
+if TYPE_CHECKING:
+    from gatewright._core.call import Call
+
+__all__ = ["collected", "holding"]
 
 Start = Callable[[ASGIApp, Scope, Receive], Awaitable[Outcome]]
 
@@ -99,3 +105,25 @@ async def holding(wants_body: bool, work: Callable[[Start], Awaitable[None]]) ->
         tasks.cancel_scope.cancel()
     if raised is not None:
         raise raised
+
+
+async def collected(outcome: Outcome, call: Call) -> Outcome:
+    """Return the outcome of a response that streams with its whole body; its background task is still to run.
+
+    Raises:
+        ClientDisconnect: when the client leaves before the end.
+    """
+    response = cast(Response, outcome.app)
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    background, response.background = response.background, None
+    await response(dict(call.scope, extensions={}), call.receive(), keep)
+    head, *bodies = messages
+    if not bodies or bodies[-1].get("more_body", False):
+        raise ClientDisconnect
+    whole = Response(b"".join(message["body"] for message in bodies), head["status"], background=background)
+    whole.raw_headers = list(head["headers"])
+    return Outcome.of(whole)

@@ -43,6 +43,7 @@ __all__ = ["Operation", "Turn"]
 
 _RESPONSE = "_response"
 
+
 @dataclass(slots=True)
 class Turn:
     """What the first dependency hands to the wrapper.

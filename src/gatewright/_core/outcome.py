@@ -16,6 +16,8 @@ RawHeader = tuple[bytes, bytes]
 RawHeaders = list[RawHeader]
 
 _DENIAL = "websocket.http.response"
+_DENIALS = ("websocket.http.response.start", "websocket.http.response.body")
+_RESPONSES = ("http.response.start", "http.response.body")
 _FORBIDDEN = frozenset("\r\n\0")
 
 
@@ -66,9 +68,9 @@ class Outcome:
                 self.app.status_code, self.app.raw_headers = self.status, self.headers
             await self.app(scope, receive, send)
         else:
-            response = "websocket.http.response" if websocket else "http.response"
-            await send({"type": response + ".start", "status": self.status, "headers": self.headers})
-            await send({"type": response + ".body", "body": self.body or b""})
+            start, body = _DENIALS if websocket else _RESPONSES
+            await send({"type": start, "status": self.status, "headers": self.headers})
+            await send({"type": body, "body": self.body or b""})
 
 
 def raw_headers(headers: Mapping[str, str] | None) -> RawHeaders:

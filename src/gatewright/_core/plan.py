@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from gatewright._core.guard import Answer, Guard, Surround
+from gatewright._core.held import collected
 from gatewright._core.outcome import Outcome
 from gatewright._core.render import ANYTHING
 from gatewright.errors import ApiError
@@ -97,7 +98,8 @@ class Plan:
             if proceeded and not surround.repeats:
                 raise RuntimeError(f"{surround.name} proceeded twice; declare `repeats = True` where that is safe")
             proceeded = True
-            return await self._run_from(index + 1, call, terminal)
+            outcome = await self._run_from(index + 1, call, terminal)
+            return await collected(outcome, call) if surround.wants_body and outcome.body is None else outcome
 
         try:
             outcome = await surround.around(call, proceed)

@@ -133,4 +133,4 @@ def with_parameters(challenge: str, **parameters: str) -> str:
 
 def is_async(function: Callable[..., object]) -> bool:
     """Say whether calling *function*, or the object with a `__call__`, returns something to await."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # a method is looked at, not whether there is one

@@ -100,7 +100,7 @@ class SessionRecords:
         return _FUTURE if issued > now + self._leeway else principal
 
     def _remember(self, token: bytes, record: SessionRecord) -> _Known:
-        """Keep what a token says, so that a session's next request costs no signature; only the times are asked again."""
+        """Keep what a token says, so that the session's next request costs no signature; its times count each time."""
         issued = record["iat"]
         principal: Principal[Any] = Principal(
             record["sub"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 import anyio
@@ -172,15 +172,10 @@ class RequestDraft:
 
 
 class _Once:
-    """Give one part, and nothing more: an async iterator that needs no closing."""
+    """Give the one part that there is: what an async generator does, without the need to be closed."""
 
     def __init__(self, part: bytes) -> None:
-        self._parts = [part]
-
-    def __aiter__(self) -> Self:
-        return self
+        self._part = part
 
     async def __anext__(self) -> bytes:
-        if not self._parts:
-            raise StopAsyncIteration
-        return self._parts.pop()
+        return self._part
