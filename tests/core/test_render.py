@@ -161,7 +161,7 @@ WRAPPED: dict[str, tuple[Any, Callable[[Any], Any], Any]] = {
     "Result[T | None]": (Result[UserOut | None], ok, {"name": "ada"}),
     "Result[T | U]": (Result[UserOut | PostOut], ok, {"name": "ada"}),
     "Result[Annotated[T]]": (Result[Annotated[UserOut, "a user"]], ok, {"name": "ada"}),
-    "Annotated[T]": (Annotated[UserOut, "a user"], lambda row: row, {"name": "ada"}),
+    "Annotated[T]": (Annotated[UserOut, ["a list has no hash"]], lambda row: row, {"name": "ada"}),
     "alias of T": (TypeAliasType("User", UserOut), lambda row: row, {"name": "ada"}),
     "list": (Result[list[UserOut]], lambda row: ok([row, row]), [{"name": "ada"}] * 2),
     "tuple": (Result[tuple[UserOut, ...]], lambda row: ok([row]), [{"name": "ada"}]),

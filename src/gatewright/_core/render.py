@@ -29,7 +29,7 @@ __all__ = ["ANYTHING", "Renderer", "declares_result", "extra_headers", "paginate
 _EMPTY = frozenset({204, 304})
 _UNIONS = (Union, UnionType)
 _UNKNOWN: Any = object()
-_ANYTHING = frozenset({Any, object, inspect.Signature.empty})
+_ANYTHING = (Any, object, inspect.Signature.empty)
 Write = Callable[[Any], bytes]
 
 
@@ -130,9 +130,9 @@ def _writer(handler: Handler) -> Write:
 def _declared(handler: Handler) -> Any:
     """Return the one type of all the data that *handler*'s return annotation names; unknown where it names none."""
     types = tuple(_data_types(_returns(handler)))
-    if not types or not _ANYTHING.isdisjoint(types):
+    if not types or any(each in _ANYTHING for each in types):
         return _UNKNOWN
-    return Union[types]  # noqa: UP007  # built at run time
+    return types[0] if len(types) == 1 else Union[types]  # noqa: UP007  # built at run time
 
 
 def _returns(handler: Handler) -> Any:
