@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "gatewright"
 
 BASE = {"errors", "result", "cookie", "mapper"}
-GUARDS = {"auth", "guards", "limit_body", "paginate", "rate_limit", "security_headers", "validate", "webhooks"}
+GUARDS = {"auth", "body_limit", "guards", "headers", "pagination", "rate_limit", "validation", "webhooks"}
 ABOVE = {"testing": 3, "starlette": 4, "fastapi": 4, "gatewright": 5}
 
 EVERYWHERE = {"anyio", "pydantic", "pydantic_core", "starlette", "typing_extensions"}
@@ -108,8 +108,12 @@ def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
         ("_core.call", "from gatewright.auth import with_auth", "_core.call imports upward: auth"),
         ("_core.call", "def f():\n    import structlog", "_core.call imports structlog"),
         ("_core.call", "import_module('limits')", "_core.call imports limits"),
-        ("paginate", "from gatewright.validate.parts import Part", "paginate imports another guard: validate.parts"),
-        ("paginate", "from gatewright import validate", "paginate imports another guard: validate"),
+        (
+            "pagination",
+            "from gatewright.validation.parts import Part",
+            "pagination imports another guard: validation.parts",
+        ),
+        ("pagination", "from gatewright import validation", "pagination imports another guard: validation"),
         ("rate_limit", "from gatewright.testing import call", "rate_limit imports the tests' tools"),
         ("fastapi", "from gatewright.testing import call", "fastapi imports the tests' tools"),
         ("testing.calls", "import gatewright.fastapi", "testing.calls imports upward: fastapi"),

@@ -27,13 +27,13 @@ FRONT = [
     "gatewright.guards",
     "gatewright.starlette",
     "gatewright.testing",
-    "gatewright.validate",
+    "gatewright.validation",
     "gatewright.webhooks",
 ]
 
 
 def _module(name: str) -> ModuleType:
-    # Not by attribute: `gatewright.validate` is a function, and a package under the same name.
+    # Not by attribute: `gatewright.validation` is a function, and a package under the same name.
     importlib.import_module(name)
     return sys.modules[name]
 

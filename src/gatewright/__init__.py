@@ -26,6 +26,7 @@ from gatewright.auth import require as require
 from gatewright.auth import role as role
 from gatewright.auth import scopes as scopes
 from gatewright.auth import with_auth as with_auth
+from gatewright.body_limit import limit_body as limit_body
 from gatewright.cookie import Cookie as Cookie
 from gatewright.errors import ApiError as ApiError
 from gatewright.errors import BadGateway as BadGateway
@@ -44,11 +45,12 @@ from gatewright.errors import ServiceUnavailable as ServiceUnavailable
 from gatewright.errors import TooManyRequests as TooManyRequests
 from gatewright.errors import Unauthorized as Unauthorized
 from gatewright.errors import UnsupportedMedia as UnsupportedMedia
-from gatewright.limit_body import limit_body as limit_body
+from gatewright.headers import security_headers as security_headers
 from gatewright.mapper import ErrorMapper as ErrorMapper
-from gatewright.paginate import paginate as paginate
+from gatewright.pagination import paginate as paginate
 from gatewright.rate_limit import by_address as by_address
 from gatewright.rate_limit import by_principal as by_principal
+from gatewright.rate_limit import metered as metered
 from gatewright.rate_limit import with_rate_limit as with_rate_limit
 from gatewright.result import Err as Err
 from gatewright.result import Ok as Ok
@@ -57,14 +59,13 @@ from gatewright.result import PageParams as PageParams
 from gatewright.result import Result as Result
 from gatewright.result import err as err
 from gatewright.result import ok as ok
-from gatewright.security_headers import security_headers as security_headers
-from gatewright.validate import FromBody as FromBody
-from gatewright.validate import FromCookie as FromCookie
-from gatewright.validate import FromForm as FromForm
-from gatewright.validate import FromHeader as FromHeader
-from gatewright.validate import FromPath as FromPath
-from gatewright.validate import FromQuery as FromQuery
-from gatewright.validate import validate as validate
+from gatewright.validation import FromBody as FromBody
+from gatewright.validation import FromCookie as FromCookie
+from gatewright.validation import FromForm as FromForm
+from gatewright.validation import FromHeader as FromHeader
+from gatewright.validation import FromPath as FromPath
+from gatewright.validation import FromQuery as FromQuery
+from gatewright.validation import validate as validate
 from gatewright.webhooks import Verified as Verified
 from gatewright.webhooks import verify_webhook as verify_webhook
 
@@ -117,6 +118,7 @@ __all__ = [
     "compose",
     "err",
     "limit_body",
+    "metered",
     "ok",
     "paginate",
     "require",

@@ -28,7 +28,7 @@ An `ApiError` is a Starlette `HTTPException`, so it renders in an app that never
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.exceptions import HTTPException
 
@@ -75,6 +75,15 @@ class ApiError(HTTPException):
     default_code: ClassVar[str] = "error"
     default_message: ClassVar[str] = "The request cannot be answered"
 
+    def __init_subclass__(
+        cls, *, status: int | None = None, code: str | None = None, message: str | None = None, **others: Any
+    ) -> None:
+        """Take the defaults of a class from its first line: `class Gone(ApiError, status=410, code="gone")`."""
+        super().__init_subclass__(**others)
+        cls.status = cls.status if status is None else status
+        cls.default_code = cls.default_code if code is None else code
+        cls.default_message = cls.default_message if message is None else message
+
     def __init__(
         self,
         message: str | None = None,
@@ -85,10 +94,10 @@ class ApiError(HTTPException):
         headers: Mapping[str, str] | None = None,
         reason: str | None = None,
     ) -> None:
-        self.message = self.default_message if message is None else message
-        self.code = self.default_code if code is None else code
+        self.message: str = self.default_message if message is None else message
+        self.code: str = self.default_code if code is None else code
         self.details: Details = {} if details is None else details
-        self.reason = reason
+        self.reason: str | None = reason
         super().__init__(self.status if status is None else status, self.message, headers)
         if self.status_code < 400:
             raise ConfigurationError(f"{type(self).__name__}(status={status}): an error is 400 or more; return ok(...)")
@@ -97,91 +106,63 @@ class ApiError(HTTPException):
         return f"{self.status_code} {self.code}: {self.message}"
 
 
-class BadRequest(ApiError):
+class BadRequest(ApiError, status=400, code="bad_request", message="The request is malformed"):
     """Refuse a request that cannot be understood."""
 
-    status, default_code, default_message = 400, "bad_request", "The request is malformed"
 
-
-class InvalidInput(BadRequest):
+class InvalidInput(BadRequest, code="validation_failed", message="The input is not valid"):
     """Refuse input that was understood but does not fit its schema."""
 
-    default_code, default_message = "validation_failed", "The input is not valid"
 
-
-class Unauthorized(ApiError):
+class Unauthorized(ApiError, status=401, code="unauthorized", message="Authentication is required"):
     """Refuse a caller who is not known (RFC 9110, section 15.5.2: send a challenge along)."""
 
-    status, default_code, default_message = 401, "unauthorized", "Authentication is required"
 
-
-class Forbidden(ApiError):
+class Forbidden(ApiError, status=403, code="forbidden", message="You are not allowed to do this"):
     """Refuse a caller who is known but not allowed."""
 
-    status, default_code, default_message = 403, "forbidden", "You are not allowed to do this"
 
-
-class NotFound(ApiError):
+class NotFound(ApiError, status=404, code="not_found", message="Not found"):
     """Say that there is nothing here, or nothing that the caller may know of."""
 
-    status, default_code, default_message = 404, "not_found", "Not found"
 
-
-class MethodNotAllowed(ApiError):
+class MethodNotAllowed(ApiError, status=405, code="method_not_allowed", message="Method not allowed"):
     """Say that the resource exists but not for this method."""
 
-    status, default_code, default_message = 405, "method_not_allowed", "Method not allowed"
 
-
-class RequestTimeout(ApiError):
+class RequestTimeout(ApiError, status=408, code="request_timeout", message="The request took too long to arrive"):
     """Give up on a client that sends too slowly."""
 
-    status, default_code, default_message = 408, "request_timeout", "The request took too long to arrive"
 
-
-class Conflict(ApiError):
+class Conflict(ApiError, status=409, code="conflict", message="The request conflicts with the current state"):
     """Say that the request collides with the present state."""
 
-    status, default_code, default_message = 409, "conflict", "The request conflicts with the current state"
 
-
-class PayloadTooLarge(ApiError):
+class PayloadTooLarge(ApiError, status=413, code="payload_too_large", message="The request body is too large"):
     """Refuse a body over its cap."""
 
-    status, default_code, default_message = 413, "payload_too_large", "The request body is too large"
 
-
-class UnsupportedMedia(ApiError):
+class UnsupportedMedia(
+    ApiError, status=415, code="unsupported_media_type", message="The content type is not taken"
+):
     """Refuse a body of a type that the handler does not read."""
 
-    status, default_code, default_message = 415, "unsupported_media_type", "The content type is not supported"
 
-
-class TooManyRequests(ApiError):
+class TooManyRequests(ApiError, status=429, code="too_many_requests", message="Too many requests"):
     """Refuse a caller who is over a limit; say when to come back with `Retry-After`."""
 
-    status, default_code, default_message = 429, "too_many_requests", "Too many requests"
 
-
-class InternalError(ApiError):
+class InternalError(ApiError, status=500, code="internal_error", message="Internal server error"):
     """Answer for a fault of our own; the text is fixed, so that nothing leaks."""
 
-    status, default_code, default_message = 500, "internal_error", "Internal server error"
 
-
-class BadGateway(ApiError):
+class BadGateway(ApiError, status=502, code="bad_gateway", message="A service behind this one failed"):
     """Say that a service behind this one failed."""
 
-    status, default_code, default_message = 502, "bad_gateway", "A service behind this one failed"
 
-
-class ServiceUnavailable(ApiError):
+class ServiceUnavailable(ApiError, status=503, code="service_unavailable", message="The service is unavailable"):
     """Say that the service cannot answer now."""
 
-    status, default_code, default_message = 503, "service_unavailable", "The service is unavailable"
 
-
-class GatewayTimeout(ApiError):
+class GatewayTimeout(ApiError, status=504, code="gateway_timeout", message="The operation took too long"):
     """Say that a service behind this one, or the handler, took too long."""
-
-    status, default_code, default_message = 504, "gateway_timeout", "The operation took too long"

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 try:
     from fastapi import Depends
     from fastapi.routing import APIRoute
-except ImportError as exc:  # pragma: no cover  # the tests install FastAPI
-    raise ImportError('gatewright.fastapi needs FastAPI: pip install "gatewright[fastapi]"') from exc
+except ImportError as _missing:  # pragma: no cover  # the tests install FastAPI
+    raise ImportError('gatewright.fastapi needs FastAPI: pip install "gatewright[fastapi]"') from _missing
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -35,7 +35,7 @@ class GuardedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         state = state_of(endpoint)
-        self.guards = None if state is None else GuardsFirst(self, state, super().handle, self.path)
+        self.guards: GuardsFirst | None = None if state is None else GuardsFirst(self, state, super().handle, self.path)
         if state is not None:
             document(self, state.handler)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from gatewright._core.address import network_key
 from gatewright._core.buckets import Charge, Limit, Standing, Store
@@ -177,7 +177,7 @@ class MeteredRateLimit(RateLimit):
     """Hold all the limits that want to know the principal."""
 
     phase = Phase.METER
-    needs = (Principal,)
+    needs: ClassVar[tuple[Hashable, ...]] = (Principal,)
 
 
 Payments = list[tuple[By, list[Charge]]]

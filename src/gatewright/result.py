@@ -75,10 +75,10 @@ class Ok(Generic[T_co]):
         headers: Mapping[str, str] | None = None,
         cookies: Sequence[Cookie] = (),
     ) -> None:
-        self.data = data
-        self.status = status
-        self.headers = headers
-        self.cookies = cookies
+        self.data: T_co = data
+        self.status: int = status
+        self.headers: Mapping[str, str] | None = headers
+        self.cookies: Sequence[Cookie] = cookies
         self.pagination: dict[str, int] | None = None
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class Ok(Generic[T_co]):
     def __eq__(self, other: object) -> bool:
         return is_ok(other) and (self.data, self.status) == (other.data, other.status)
 
-    __hash__ = None  # type: ignore[assignment]  # equal by value and mutable, like a list
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # equal by value and mutable, like a list
 
     def as_dict(self) -> dict[str, object]:
         """Return the envelope, for a serialiser that knows nothing of `Ok`."""

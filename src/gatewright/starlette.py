@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from gatewright._core.function import Endpoint, state_of
 from gatewright._core.pipeline import Host
@@ -33,4 +34,4 @@ class GuardedRoute(Route):
             # They have to stay around the handler, which guards itself then.
             state.plans(Host.FUNCTION).check()
         else:
-            self.app = Endpoint(state, route=self.path)
+            self.app: ASGIApp = Endpoint(state, route=self.path)

@@ -481,3 +481,29 @@ def test_a_session_lives_as_long_as_it_was_told() -> None:
     assert isinstance(said(gate, value, session), Principal)
     clock.now += 0.001
     assert said(gate, value, session) == Rejected("invalid_token", "expired")
+
+
+def test_a_remembered_session_still_ends() -> None:
+    """What was verified is not verified again, but the clock is asked each time, and so is the other server's lead."""
+    clock = FrozenClock()
+    gate = make_gate(clock=clock)
+    value = created(gate)
+    assert said(gate, value) is said(gate, value)
+    clock.now -= 6
+    assert said(gate, value) == Rejected("invalid_token", "issued in the future")
+    clock.now += 6 + 86_400
+    assert said(gate, value) == Rejected("invalid_token", "expired")
+
+
+def test_only_so_many_sessions_are_remembered_and_none_is_mixed_up() -> None:
+    """Memory stays bounded; forged tokens are never remembered; whoever was forgotten is known again."""
+    gate = make_gate()
+    records = SESSION.bind(gate).records
+    tokens = [created(gate, sub=f"user-{number}") for number in range(4100)]
+    for number, token in enumerate(tokens):
+        found = said(gate, token)
+        assert isinstance(found, Principal) and found.sub == f"user-{number}"
+        assert isinstance(said(gate, token[:-1] + (b"A" if token[-1:] != b"A" else b"B")), Rejected)
+    assert 0 < len(records._known) <= 4096
+    first = said(gate, tokens[0])
+    assert isinstance(first, Principal) and first.sub == "user-0"

@@ -68,7 +68,7 @@ async def logout() -> Result[None]:
 
 def own_account(principal: Principal, call: Call) -> bool:
     """Say whether the account in the path is the caller's."""
-    return bool(call.scope["path_params"]["user_id"] == principal.sub)
+    return bool(call.path_params["user_id"] == principal.sub)
 
 
 @with_auth(session)

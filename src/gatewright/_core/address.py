@@ -41,7 +41,7 @@ class Proxies:
     def __init__(self, trusted: Sequence[str]) -> None:
         if isinstance(trusted, str):
             raise ConfigurationError(f"trusted_proxies={trusted!r} is a list; write trusted_proxies=[{trusted!r}]")
-        self.trusted = tuple(trusted)
+        self.trusted: tuple[str, ...] = tuple(trusted)
         self._unix = _UNIX in self.trusted
         self._networks = tuple(_network(text) for text in self.trusted if text != _UNIX)
 

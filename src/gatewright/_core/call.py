@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gatewright._core import body
-from gatewright._core.headers import dress
+from gatewright._core.headers import HeaderPolicy, dress
 from gatewright._core.outcome import Finisher, Head, RawHeader, RawHeaders
 from gatewright.errors import ConfigurationError
 
@@ -66,17 +66,17 @@ class Call:
     _log: Logger | None = None
 
     def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
-        self.gate = gate
-        self.scope = scope
+        self.gate: Gate = gate
+        self.scope: Scope = scope
         self._receive = receive
         self._send = send
         self._read_headers(scope["headers"])
-        self.body_limit = gate.body_limit
-        self.header_policy = gate.headers
+        self.body_limit: int = gate.body_limit
+        self.header_policy: HeaderPolicy | None = gate.headers
         self.arguments: dict[str, Any] = {}
         self.added: RawHeaders = []
-        self.started_at = gate.clock.monotonic()
-        self.request_id = gate.request_id(self.header(b"x-request-id"))
+        self.started_at: float = gate.clock.monotonic()
+        self.request_id: str = gate.request_id(self.header(b"x-request-id"))
 
     def _read_headers(self, raw: Sequence[RawHeader]) -> None:
         self.headers: dict[bytes, bytes] = dict(raw)
@@ -97,6 +97,12 @@ class Call:
         """Return the HTTP method; a handshake is a GET."""
         method: str = self.scope.get("method", "GET")
         return method
+
+    @property
+    def path_params(self) -> Mapping[str, Any]:
+        """Return what the route found in the path."""
+        found: Mapping[str, Any] = self.scope.get("path_params", {})
+        return found
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header that occurs exactly once; None where it is absent or repeated."""

@@ -7,9 +7,9 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 from starlette.websockets import WebSocket
@@ -71,9 +71,9 @@ class GuardedFunction:
         self.pipeline = pipeline
         self._plans: dict[Host, Plans] = {}
         self._invocations: dict[int | None, Invocation] = {}
-        self.early = Handler.read(function)
-        self.operation = Operation(self)
-        self.wrapper = _wrapper(self)
+        self.early: Handler = Handler.read(function)
+        self.operation: Operation = Operation(self)
+        self.wrapper: Callable[..., Any] = _wrapper(self)
 
     @functools.cached_property
     def handler(self) -> Handler:
@@ -105,19 +105,16 @@ class GuardedFunction:
         turn = kwargs.pop(self.operation.private, None)
         if turn is not None:
             return await self.operation.run(turn, args, kwargs)
-        connection: Any = args[-1] if args else None
-        if kwargs or not isinstance(connection, HTTPConnection):
-            name = self.early.name.rpartition(".")[2]
-            raise TypeError(
-                f"{name}(...) serves a connection; in a test, call {name}.handler(...) or gatewright.testing"
-            )
-        receivers = list(args[:-1])
-        if isinstance(connection, WebSocket):
+        receivers, connection = args[:-1], args[-1] if args else None
+        if not kwargs and _is_request(connection):
+            return await self._respond(receivers, connection)
+        if not kwargs and _is_websocket(connection):
             await self._converse(receivers, connection)
             return None
-        return await self._respond(receivers, cast(Request, connection))
+        name = self.early.name.rpartition(".")[2]
+        raise TypeError(f"{name}(...) serves a connection; in a test, call {name}.handler(...) or gatewright.testing")
 
-    async def _respond(self, receivers: list[Any], request: Request) -> Response:
+    async def _respond(self, receivers: tuple[Any, ...], request: Request) -> Response:
         """The function driver: the same guards and refusals, on a route that knows nothing of them."""
         call, outermost = _call_of(request)
         with _joined(call, request):
@@ -130,7 +127,7 @@ class GuardedFunction:
         response = outcome.app if isinstance(outcome.app, Response) else Rendered(outcome)
         return Answering(response, call) if outermost else response
 
-    async def _outcome(self, call: Call, receivers: list[Any]) -> Outcome:
+    async def _outcome(self, call: Call, receivers: tuple[Any, ...]) -> Outcome:
         invocation = self.invocation(len(receivers))
 
         async def finish(call: Call) -> Outcome:
@@ -143,7 +140,7 @@ class GuardedFunction:
                 raise
             return await refuse(exc, call)
 
-    async def _converse(self, receivers: list[Any], websocket: WebSocket) -> None:
+    async def _converse(self, receivers: tuple[Any, ...], websocket: WebSocket) -> None:
         """Refuse a websocket before it is accepted, or hand it to its handler."""
         call, outermost = _call_of(websocket)
         try:
@@ -166,6 +163,14 @@ class GuardedFunction:
         except Exception as exc:
             return await refuse(exc, call)
         return None if answer is None else ANYTHING(answer.result, call)
+
+
+def _is_request(connection: object) -> TypeGuard[Request]:
+    return isinstance(connection, Request)
+
+
+def _is_websocket(connection: object) -> TypeGuard[WebSocket]:
+    return isinstance(connection, WebSocket)
 
 
 def _call_of(connection: Request | WebSocket) -> tuple[Call, bool]:

@@ -76,17 +76,17 @@ class Gate:
             raise ConfigurationError(f"Gate(invalid_status={invalid_status}): write 400 or 422")
         if body_limit < 0:
             raise ConfigurationError(f"Gate(body_limit={body_limit}): write a number of bytes, 0 or more")
-        self.keys = tuple(key_bytes(key) for key in keys)
+        self.keys: tuple[bytes, ...] = tuple(key_bytes(key) for key in keys)
         self.storage = storage
-        self.proxies = Proxies(trusted_proxies)
-        self.errors = ErrorMapper() if errors is None else errors
+        self.proxies: Proxies = Proxies(trusted_proxies)
+        self.errors: ErrorMapper = ErrorMapper() if errors is None else errors
         self.clock = clock
         self.body_limit = body_limit
         self.invalid_status = invalid_status
         self.headers = headers
         self.on_unhandled = on_unhandled
         self.entropy = entropy
-        self.request_id = RequestIds(entropy).take
+        self.request_id: Callable[[bytes | None], str] = RequestIds(entropy).take
         self._logger = log
         # Looked at now, used by the log, which is made late because structlog is slow to load.
         Names(redact)

@@ -23,6 +23,7 @@ from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
+    from gatewright._core.plan import Plans
 
 __all__ = ["GuardsFirst", "install"]
 
@@ -160,7 +161,7 @@ class GuardsFirst:
         self._route = route
         self._handle = handle
         self._function = function
-        self.plans = function.plans(Caller.FRAMEWORK)
+        self.plans: Plans = function.plans(Caller.FRAMEWORK)
         self.plans.check()
         self._driver = self._under(template)
         self._drivers: dict[str, tuple[re.Pattern[str], AppDriver]] = {}

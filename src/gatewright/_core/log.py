@@ -183,14 +183,16 @@ def _backend(logger: object | None, clock: Clock) -> Any:
     if structlog.is_configured():
         return structlog.get_logger("gatewright")
 
+    render = _JsonLine(clock)
+
     class JsonLogger(structlog.BoundLoggerBase):
         """The least that takes an event to its processor; the stock classes spend as much again on the way."""
 
         def emit(self, level: str, event: str, fields: dict[str, Any]) -> None:
             line = {"timestamp": "", "level": level, "event": event, **fields}
-            self._logger.msg(self._processors[0](self._logger, level, line))
+            self._logger.msg(render(self._logger, level, line))
 
-    return structlog.wrap_logger(_Stderr(structlog.BytesLogger), [_JsonLine(clock)], JsonLogger, dict, **_FIRST).bind()
+    return structlog.wrap_logger(_Stderr(structlog.BytesLogger), [render], JsonLogger, dict, **_FIRST).bind()
 
 
 class _JsonLine:

@@ -33,7 +33,6 @@ from gatewright._core.handler import PRIVATE, Kind
 from gatewright._core.pipeline import Host
 from gatewright._core.refuse import Rendered, answer_of, app_handles, refusal, renders_envelopes
 from gatewright._core.render import ANYTHING, declares_result, extra_headers, paginated
-from gatewright.errors import ApiError
 from gatewright.result import Err, Ok, is_ok, is_page
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Operation:
         self._function = function
         handler = function.early
         self._declares_result = declares_result(handler.returns)
-        self.private = PRIVATE
+        self.private: str = PRIVATE
         while self.private in handler.others:  # a guarded function behind a foreign decorator has one already
             self.private += "_"
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -87,7 +86,7 @@ class Operation:
             is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             parameters.append(parameter if is_variadic else parameter.replace(kind=keyword))
         parameters.sort(key=lambda parameter: parameter.kind)
-        self.signature = inspect.Signature(parameters, return_annotation=handler.returns)
+        self.signature: inspect.Signature = inspect.Signature(parameters, return_annotation=handler.returns)
 
     async def _turns(self, connection: HTTPConnection, response: Response) -> AsyncGenerator[Turn, None]:
         """Run the guards, unless an ASGI driver did; the first thing that FastAPI resolves for the endpoint."""
@@ -177,9 +176,7 @@ class Operation:
         """Return what FastAPI will render; raise for an `Err`, so that dependencies with `yield` roll back."""
         if isinstance(result, Err):
             turn.call.added += extra_headers(None, result.cookies, turn.call)
-            raise ApiError(
-                result.error, status=result.status, code=result.code, details=result.details, headers=result.headers
-            )
+            raise result.as_error()
         if is_ok(result):
             return self._hand_over_ok(result, turn)
         if isinstance(result, Response) and turn.outermost:

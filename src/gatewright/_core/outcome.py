@@ -45,10 +45,10 @@ class Outcome:
     __slots__ = ("app", "body", "headers", "status")
 
     def __init__(self, status: int, headers: RawHeaders, body: bytes | None, app: ASGIApp | None = None) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self.app = app
+        self.status: int = status
+        self.headers: RawHeaders = headers
+        self.body: bytes | None = body
+        self.app: ASGIApp | None = app
 
     @classmethod
     def of(cls, response: Response) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
-from gatewright._core.guard import Answer, Guard, Surround
+from gatewright._core.guard import Answer, Entering, Guard, Surround
 from gatewright._core.held import collected
 from gatewright._core.outcome import Outcome
 from gatewright._core.render import ANYTHING
@@ -35,12 +35,14 @@ class Plan:
 
     def __init__(self, guards: tuple[Guard, ...], acts: tuple[Guard, ...]) -> None:
         surrounds = [guard for guard in guards if isinstance(guard, Surround)]
-        self.guards = guards
-        self.acts = acts
-        self.steps = tuple((index, guard.enter) for index, guard in enumerate(guards) if guard not in surrounds)
-        self.passed = {guard.name: "passed" for guard in guards}
-        self.encloses = bool(surrounds)
-        self.wants_body = any(surround.wants_body for surround in surrounds)
+        self.guards: tuple[Guard, ...] = guards
+        self.acts: tuple[Guard, ...] = acts
+        self.steps: tuple[tuple[int, Callable[[Call], Entering]], ...] = tuple(
+            (index, guard.enter) for index, guard in enumerate(guards) if guard not in surrounds
+        )
+        self.passed: dict[str, str] = {guard.name: "passed" for guard in guards}
+        self.encloses: bool = bool(surrounds)
+        self.wants_body: bool = any(surround.wants_body for surround in surrounds)
 
     async def enter(self, call: Call) -> Answer | None:
         """Let *call* through every guard; return the answer of the first that answers itself.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard
@@ -43,7 +43,7 @@ class Require(Guard):
 
     name = "require"
     phase = Phase.AUTHORIZE
-    needs = (Principal,)
+    needs: ClassVar[tuple[Hashable, ...]] = (Principal,)
 
     def __repr__(self) -> str:
         return f"require({self.requirement!r})"

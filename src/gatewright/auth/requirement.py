@@ -44,7 +44,11 @@ class Requirement:
     def __or__(self, other: Requirement | Predicate) -> Requirement:
         return _joined(AnyOf, (self, requirement_of(other)))
 
-    __rand__, __ror__ = __and__, __or__
+    def __rand__(self, other: Predicate) -> Requirement:
+        return requirement_of(other) & self
+
+    def __ror__(self, other: Predicate) -> Requirement:
+        return requirement_of(other) | self
 
     def __invert__(self) -> Requirement:
         return Not(self)

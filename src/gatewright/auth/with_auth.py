@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard
@@ -61,7 +61,7 @@ class WithAuth(Guard):
 
     name = "with_auth"
     phase = Phase.IDENTIFY
-    provides = (Principal,)
+    provides: ClassVar[tuple[Hashable, ...]] = (Principal,)
     single = True
 
     def __post_init__(self) -> None:

@@ -150,6 +150,7 @@ async def enter(decorator: Any, call: Call) -> Answer | None:
         decorator: what a factory such as `with_rate_limit("5/minute")` or `compose` returned, or a guard.
         call: a call made with `make_call`.
     """
+
     async def nothing() -> None:
         """Stand behind the guards."""
 

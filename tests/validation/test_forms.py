@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from gatewright.errors import InvalidInput
 from gatewright.result import Result, ok
 from gatewright.testing import enter
-from gatewright.validate import FromForm, validate
-from tests.validate.kit import FORM, MULTIPART, data, details, multipart, posted, sealed, send
+from gatewright.validation import FromForm, validate
+from tests.validation.kit import FORM, MULTIPART, data, details, multipart, posted, sealed, send
 
 pytestmark = pytest.mark.anyio
 

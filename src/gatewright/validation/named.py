@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from gatewright.validate.compiled import Compiled
-from gatewright.validate.problems import ROOT, Problems
+from gatewright.validation.compiled import Compiled
+from gatewright.validation.problems import ROOT, Problems
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from gatewright._core.handler import Handler, Want
 from gatewright.errors import ConfigurationError
 from gatewright.result import PageParams
-from gatewright.validate.bodies import BodyReader, JsonReader
-from gatewright.validate.compiled import compiled
-from gatewright.validate.forms import FormReader
-from gatewright.validate.named import Entries, NamedReader, Part, texts
-from gatewright.validate.parts import Terms, absent, parts_of
-from gatewright.validate.sources import SOURCES, Body, Cookie, Form, Header, Path, Query
+from gatewright.validation.bodies import BodyReader, JsonReader
+from gatewright.validation.compiled import compiled
+from gatewright.validation.forms import FormReader
+from gatewright.validation.named import Entries, NamedReader, Part, texts
+from gatewright.validation.parts import Terms, absent, parts_of
+from gatewright.validation.sources import SOURCES, Body, Cookie, Form, Header, Path, Query
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.function import Guarded
 from gatewright._core.guard import Entering, Guard
 from gatewright._core.phase import Phase
 from gatewright.errors import ConfigurationError
-from gatewright.validate.bodies import BodyReader
-from gatewright.validate.named import NamedReader
-from gatewright.validate.plan import body_reader, check, readers
-from gatewright.validate.problems import Problems
-from gatewright.validate.refine import Refine, Refinement, refine_at_once, refine_awaited
-from gatewright.validate.sources import SOURCES
-from gatewright.validate.values import is_array
+from gatewright.validation.bodies import BodyReader
+from gatewright.validation.named import NamedReader
+from gatewright.validation.plan import body_reader, check, readers
+from gatewright.validation.problems import Problems
+from gatewright.validation.refine import Refine, Refinement, refine_at_once, refine_awaited
+from gatewright.validation.sources import SOURCES
+from gatewright.validation.values import is_array
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
@@ -35,7 +35,7 @@ class Validate(Guard):
 
     name = "validate"
     phase = Phase.PARSE
-    provides = SOURCES
+    provides: ClassVar[tuple[Hashable, ...]] = SOURCES
     single = True
     reads_handler = True
 

@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from gatewright._core.phase import Phase
 from gatewright.errors import ConfigurationError
-from gatewright.validate import FromBody, FromCookie, FromForm, FromHeader, FromPath, FromQuery, Validate, validate
-from gatewright.validate.shape import Kind, shape
-from gatewright.validate.sources import SOURCES, Body
-from tests.validate.kit import sealed
+from gatewright.validation import FromBody, FromCookie, FromForm, FromHeader, FromPath, FromQuery, Validate, validate
+from gatewright.validation.shape import Kind, shape
+from gatewright.validation.sources import SOURCES, Body
+from tests.validation.kit import sealed
 
 
 class Post(BaseModel):

@@ -16,8 +16,8 @@ from gatewright._core.log import EventList
 from gatewright.errors import InvalidInput, UnsupportedMedia
 from gatewright.result import Result, ok
 from gatewright.testing import FrozenClock, chunked, disconnecting, enter, make_call
-from gatewright.validate import FromBody, validate
-from tests.validate.kit import FORM, JSON, data, details, nothing, sealed, send
+from gatewright.validation import FromBody, validate
+from tests.validation.kit import FORM, JSON, data, details, nothing, sealed, send
 
 pytestmark = pytest.mark.anyio
 

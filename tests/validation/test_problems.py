@@ -39,9 +39,9 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from gatewright.errors import InvalidInput, UnsupportedMedia
 from gatewright.testing import enter
-from gatewright.validate import FromBody
-from gatewright.validate.problems import Problems
-from tests.validate.kit import posted, sealed
+from gatewright.validation import FromBody
+from gatewright.validation.problems import Problems
+from tests.validation.kit import posted, sealed
 
 MARKER = "hunter2-marker"
 

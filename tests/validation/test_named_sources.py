@@ -15,11 +15,11 @@ from typing_extensions import TypedDict
 
 from gatewright._core.call import Call
 from gatewright.errors import ConfigurationError, InvalidInput
-from gatewright.paginate import paginate
+from gatewright.pagination import paginate
 from gatewright.result import PageParams, Result, ok
 from gatewright.testing import enter, make_call
-from gatewright.validate import FromBody, FromCookie, FromHeader, FromPath, FromQuery, validate
-from tests.validate.kit import data, details, sealed, send
+from gatewright.validation import FromBody, FromCookie, FromHeader, FromPath, FromQuery, validate
+from tests.validation.kit import data, details, sealed, send
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from gatewright.validate.compiled import Compiled
-from gatewright.validate.media import JSON, is_json, refuse_unless_empty
-from gatewright.validate.problems import ROOT, Problems
+from gatewright.validation.compiled import Compiled
+from gatewright.validation.media import JSON, is_json, refuse_unless_empty
+from gatewright.validation.problems import ROOT, Problems
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call

@@ -13,9 +13,9 @@ from typing import Any
 
 from gatewright._core.handler import Want
 from gatewright.errors import ConfigurationError
-from gatewright.validate.compiled import Compiled, compiled
-from gatewright.validate.named import Part
-from gatewright.validate.shape import Kind, shape
+from gatewright.validation.compiled import Compiled, compiled
+from gatewright.validation.named import Part
+from gatewright.validation.shape import Kind, shape
 
 __all__ = ["Terms", "absent", "parts_of"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gatewright.validate.guard import Validate, validate
-from gatewright.validate.refine import Refine, Refined
-from gatewright.validate.sources import FromBody, FromCookie, FromForm, FromHeader, FromPath, FromQuery
+from gatewright.validation.guard import Validate, validate
+from gatewright.validation.refine import Refine, Refined
+from gatewright.validation.sources import FromBody, FromCookie, FromForm, FromHeader, FromPath, FromQuery
 
 __all__ = [
     "FromBody",

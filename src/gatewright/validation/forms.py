@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from gatewright.validate.media import FORM, MULTIPART, media_type, refuse_unless_empty
-from gatewright.validate.named import Entries, MalformedError, Part, grouped, texts
-from gatewright.validate.problems import ROOT, Problems
+from gatewright.validation.media import FORM, MULTIPART, media_type, refuse_unless_empty
+from gatewright.validation.named import Entries, MalformedError, Part, grouped, texts
+from gatewright.validation.problems import ROOT, Problems
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call

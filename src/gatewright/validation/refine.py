@@ -10,8 +10,8 @@ from typing import TypeAlias
 import anyio
 
 from gatewright.errors import ConfigurationError
-from gatewright.validate.problems import Problems
-from gatewright.validate.values import is_object
+from gatewright.validation.problems import Problems
+from gatewright.validation.values import is_object
 
 __all__ = ["Refine", "Refined", "Refinement", "refine_at_once", "refine_awaited"]
 

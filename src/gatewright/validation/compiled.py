@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gatewright.errors import ConfigurationError
-from gatewright.validate.shape import lazy
+from gatewright.validation.shape import lazy
 
 __all__ = ["Compiled", "compiled"]
 

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, PydanticKnownError
 from pydantic_core.core_schema import ErrorType
 
 from gatewright.errors import InvalidInput
-from gatewright.validate.values import is_array, is_object
+from gatewright.validation.values import is_array, is_object
 
 __all__ = ["ROOT", "Problems"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gatewright.result import Result, ok
-from gatewright.validate import FromBody, validate
-from tests.validate.kit import JSON, send
+from gatewright.validation import FromBody, validate
+from tests.validation.kit import JSON, send
 
 pytestmark = [pytest.mark.anyio, pytest.mark.conformance]
 

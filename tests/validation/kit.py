@@ -13,7 +13,7 @@ from gatewright._core.guard import Guard
 from gatewright._core.handler import Handler
 from gatewright._core.log import EventList
 from gatewright.testing import FrozenClock, Reply, call, make_call
-from gatewright.validate import Validate
+from gatewright.validation import Validate
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -13,10 +13,10 @@ from gatewright._core.handler import Handler
 from gatewright._core.log import EventList
 from gatewright._core.phase import Phase
 from gatewright.errors import ConfigurationError, InvalidInput
-from gatewright.paginate import Paginate, paginate
+from gatewright.pagination import Paginate, paginate
 from gatewright.result import Page, PageParams, Result, err, ok
 from gatewright.testing import FrozenClock, call, make_call
-from gatewright.validate import Validate
+from gatewright.validation import Validate
 
 
 @paginate

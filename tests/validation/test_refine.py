@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from gatewright.errors import ConfigurationError, Conflict
 from gatewright.result import Result, ok
 from gatewright.testing import enter, make_call
-from gatewright.validate import FromBody, FromQuery, Refined, validate
-from tests.validate.kit import data, details, sealed, send
+from gatewright.validation import FromBody, FromQuery, Refined, validate
+from tests.validation.kit import data, details, sealed, send
 
 pytestmark = pytest.mark.anyio
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.function import Guarded
@@ -39,7 +39,7 @@ class Paginate(Guard):
     name = "paginate"
     phase = Phase.PARSE
     rank = 1
-    provides = (PageParams,)
+    provides: ClassVar[tuple[Hashable, ...]] = (PageParams,)
     single = True
     reads_handler = True
 

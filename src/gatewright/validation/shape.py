@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from gatewright.validate.values import is_array, is_object
+from gatewright.validation.values import is_array, is_object
 
 __all__ = ["Kind", "Shape", "lazy", "shape"]
 
