@@ -14,7 +14,7 @@ from gatewright.errors import ConfigurationError
 __all__ = ["limit_body"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LimitBody(Guard):
     """Refuse a declared length over the cap at once, and any other body as soon as it passes the cap."""
 
@@ -23,6 +23,9 @@ class LimitBody(Guard):
     single = True
 
     size: int
+
+    def __repr__(self) -> str:
+        return f"limit_body({self.size})"
 
     def enter(self, call: Call) -> None:
         """Put the cap between the wire and whoever reads: a guard, the handler, a framework, a raw app."""

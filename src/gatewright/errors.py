@@ -142,9 +142,7 @@ class PayloadTooLarge(ApiError, status=413, code="payload_too_large", message="T
     """Refuse a body over its cap."""
 
 
-class UnsupportedMedia(
-    ApiError, status=415, code="unsupported_media_type", message="The content type is not taken"
-):
+class UnsupportedMedia(ApiError, status=415, code="unsupported_media_type", message="The content type is not taken"):
     """Refuse a body of a type that the handler does not read."""
 
 

@@ -13,7 +13,7 @@ from gatewright._core.phase import Phase
 __all__ = ["HeaderPolicy", "security_headers"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SecurityHeaders(Guard):
     """Replace the gate's security headers."""
 
@@ -22,6 +22,9 @@ class SecurityHeaders(Guard):
     single = True
 
     policy: HeaderPolicy = API
+
+    def __repr__(self) -> str:
+        return "security_headers()" if self.policy == API else f"security_headers({self.policy!r})"
 
     def enter(self, call: Call) -> None:
         """Let the answer be dressed by this policy."""

@@ -32,7 +32,7 @@ _ROWS = 1 << 63
 _DIGITS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Paginate(Guard):
     """Read `page` and `limit` from the query."""
 
@@ -45,6 +45,9 @@ class Paginate(Guard):
 
     default_limit: int = 10
     max_limit: int = 100
+
+    def __repr__(self) -> str:
+        return f"paginate(default_limit={self.default_limit}, max_limit={self.max_limit})"
 
     def seal(self, handler: Handler) -> Guard:
         """Refuse a handler that never learns which page was asked for."""

@@ -54,8 +54,8 @@ def test_an_unknown_storage_is_refused_without_its_password() -> None:
 
 def test_a_gate_does_not_show_its_secrets() -> None:
     """A repr lands in logs and debuggers."""
-    gate = Gate(keys=[KEY, OLD], storage="redis://user:hunter2@localhost:6379/0")
-    assert repr(gate) == "<Gate storage=redis:// keys=2>"
+    gate = Gate(keys=[KEY, OLD], storage="memory://user:hunter2@localhost")
+    assert repr(gate) == "<Gate storage=memory:// keys=2>"
 
 
 def test_keys_keep_their_order() -> None:

@@ -695,9 +695,11 @@ async def test_an_undeclared_page_is_written_as_it_is() -> None:
 
 
 async def test_a_page_needs_paginate() -> None:
-    """Nobody read which page was asked for; the log says what to write."""
+    """Nobody read which page was asked for: said when it is sealed if it is declared, in the log if it is not."""
+    with pytest.raises(ConfigurationError, match="@paginate"):
+        await answer(Result[Page[UserOut]], ok(Page([], 0)))
     events = EventList()
-    reply = await answer(Result[Page[UserOut]], ok(Page([], 0)), gate=Gate(log=events))
+    reply = await answer(Any, ok(Page([], 0)), gate=Gate(log=events))
     assert reply.status == 500
     assert "@paginate" in str(events[0])
 

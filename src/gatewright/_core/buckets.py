@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
+from gatewright.errors import ConfigurationError
 
-__all__ = ["Charge", "Hit", "Limit", "MemoryStore", "Standing", "Store"]
+__all__ = ["Charge", "Hit", "Limit", "MemoryStore", "Standing", "Store", "check_url"]
 
 _UNITS = {31_104_000: "year", 2_592_000: "month", 86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
 _COARSE = 1024
@@ -210,3 +211,16 @@ class _Shelf:
             if window is not None:
                 self._fresh[key] = window
         return window
+
+
+def check_url(url: str) -> str:
+    """Return *url*, if a store answers to it.
+
+    Raises:
+        ConfigurationError: for any scheme but `memory`; the URL is not repeated, it may hold a password.
+    """
+    scheme, found, _ = url.partition("://")
+    if not found or scheme != "memory":
+        told = f"{scheme}://..." if found else url
+        raise ConfigurationError(f'Gate(storage="{told}"): limits are counted in memory for now; write "memory://"')
+    return url

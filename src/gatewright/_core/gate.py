@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp
 
 from gatewright._core.address import Proxies
+from gatewright._core.buckets import check_url
 from gatewright._core.call import Call
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright._core.headers import API, HeaderPolicy
@@ -77,7 +78,7 @@ class Gate:
         if body_limit < 0:
             raise ConfigurationError(f"Gate(body_limit={body_limit}): write a number of bytes, 0 or more")
         self.keys: tuple[bytes, ...] = tuple(key_bytes(key) for key in keys)
-        self.storage = storage
+        self.storage = check_url(storage)
         self.proxies: Proxies = Proxies(trusted_proxies)
         self.errors: ErrorMapper = ErrorMapper() if errors is None else errors
         self.clock = clock
@@ -91,14 +92,9 @@ class Gate:
         # Looked at now, used by the log, which is made late because structlog is slow to load.
         Names(redact)
         self._redact = tuple(redact)
-        self._check_storage()
 
     def __repr__(self) -> str:
         return f"<Gate storage={self.storage.partition('://')[0]}:// keys={len(self.keys)}>"
-
-    def _check_storage(self) -> None:
-        if "://" not in self.storage:
-            raise ConfigurationError(f'Gate(storage={self.storage!r}): write a URL, such as "memory://"')
 
     @cached_property
     def store(self) -> Store:

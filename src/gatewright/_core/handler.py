@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 from starlette.requests import HTTPConnection
 
 from gatewright.errors import ConfigurationError
+from gatewright.result import Page
 
 __all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by"]
 
@@ -23,6 +24,11 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 PRIVATE = "gatewright_turn"
 """How the names of parameters begin that a decorated function shows to FastAPI, and to nobody else."""
+
+
+def _holds(wanted: object, annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    return origin is wanted or any(_holds(wanted, arg) for arg in get_args(annotation))
 
 
 def _is_connection(annotation: object) -> bool:
@@ -119,6 +125,11 @@ class Handler:
                 return parameter.name
         bare = [p.name for p in self.others.values() if p.kind in _POSITIONAL and p.annotation is _UNSET]
         return bare[receivers] if len(bare) > receivers else None
+
+    @property
+    def returns_page(self) -> bool:
+        """Say whether a page stands anywhere in the declared result."""
+        return _holds(Page, self.returns)
 
     def takes_connection_by_position(self, receivers: int) -> bool:
         """Say whether the connection has no name here: before `*args`, or a decorated handler behind a foreign one."""

@@ -10,6 +10,7 @@ from itertools import groupby
 from gatewright._core.guard import Guard, Surround
 from gatewright._core.handler import Handler, Kind, injected_by
 from gatewright.errors import ConfigurationError
+from gatewright.result import PageParams
 
 __all__ = ["Host", "Pipeline"]
 
@@ -105,6 +106,8 @@ def _check_handler(handler: Handler, host: Host, provided: set[Hashable]) -> Non
         written = injected_by(want.key)
         if want.key not in provided and written != "every guard":
             raise ConfigurationError(f"{handler.name}: {want.name} is filled by {written}; add it to the handler")
+    if handler.returns_page and PageParams not in provided:
+        raise ConfigurationError(f"{handler.name}: it returns a Page; add @paginate and a PageParams parameter")
     if host not in (Host.FUNCTION, Host.WEBSOCKET):
         return
     if handler.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):

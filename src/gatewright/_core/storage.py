@@ -7,7 +7,7 @@ import re
 from limits import parse_many
 from limits.aio.storage import Storage
 
-from gatewright._core.buckets import Charge, Limit, MemoryStore, Standing, Store
+from gatewright._core.buckets import Charge, Limit, MemoryStore, Standing, Store, check_url
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright.errors import ConfigurationError
 
@@ -54,11 +54,9 @@ def open_store(url: str, clock: Clock) -> Store:
     """Return the store that a gate's `storage` names.
 
     Raises:
-        ConfigurationError: for any scheme but `memory`; the URL is not repeated, it may hold a password.
+        ConfigurationError: as `check_url` does.
     """
-    scheme = url.partition("://")[0]
-    if scheme != "memory":
-        raise ConfigurationError(f'Gate(storage="{scheme}://..."): limits are counted in memory; write "memory://"')
+    check_url(url)
     return MemoryStore(clock)
 
 

@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Validate(Guard):
     """Fill the parameters that say where they are read from; refuse a request that does not fit them."""
 
@@ -40,6 +40,10 @@ class Validate(Guard):
     reads_handler = True
 
     refine: tuple[Refine, ...] = ()
+
+    def __repr__(self) -> str:
+        names = ", ".join(getattr(refine, "__qualname__", repr(refine)) for refine in self.refine)
+        return f"validate(refine=[{names}])" if names else "validate"
 
     def seal(self, handler: Handler) -> Guard:
         """Compile the schemas of *handler*; the result awaits only where there is something to wait for."""

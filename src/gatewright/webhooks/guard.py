@@ -31,7 +31,7 @@ SecretsOf = Callable[[Delivery], Secrets | Awaitable[Secrets | None] | None]
 _MESSAGE, _CODE = "The webhook's signature is not valid", "invalid_signature"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyWebhook(Guard):
     """Let only deliveries pass that their sender signed."""
 
@@ -46,6 +46,9 @@ class VerifyWebhook(Guard):
     public_url: str | None = None
     on_invalid: Literal[400, 401] = 401
     events: EventReader | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"verify_webhook({self.scheme.name})"
 
     def same_as(self, other: Guard) -> bool:
         """Say no: verified twice is verified, and only the inner one reads the event for its handler."""
