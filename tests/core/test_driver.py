@@ -174,7 +174,8 @@ async def test_a_request_is_one_event(host: Callable[[Handler, Gate], ASGIApp]) 
 async def test_an_exception_after_the_head_was_sent_is_still_one_event(
     host: Callable[[Handler, Gate], ASGIApp],
 ) -> None:
-    """The head cannot be taken back: the server is told, the log has the status that was sent."""
+    """The head cannot be taken back: server, log and monitor are told, and the event has the status that was sent."""
+    told: list[Exception] = []
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"first"
@@ -185,12 +186,14 @@ async def test_an_exception_after_the_head_was_sent_is_still_one_event(
         return StreamingResponse(broken())
 
     events = EventList()
-    wire = Wire(host(handler, Gate(log=events)))
+    wire = Wire(host(handler, Gate(log=events, on_unhandled=lambda exc, call: told.append(exc))))
     with pytest.raises(ValueError, match="hunter2"):
         await wire.run()
     assert wire.chunks == [b"first"]
     (event,) = requests(events)
     assert event["status"] == 200
+    assert [type(exc) for exc in told] == [ValueError]
+    assert [event["event"] for event in events].count("unhandled_exception") == 1
 
 
 @ON_EVERY_HOST

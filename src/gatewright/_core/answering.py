@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gatewright._core.call import Call
 from gatewright._core.driver import close
+from gatewright._core.refuse import answer_of
 
 __all__ = ["Answering", "nowhere"]
 
@@ -47,5 +48,8 @@ class Answering(Response):
         self._call.forward(send)
         try:
             await self.response(scope, receive, self._call.send)
+        except Exception as exc:
+            await answer_of(exc, self._call)
+            raise
         finally:
             await close(self._call)

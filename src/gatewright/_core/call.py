@@ -280,7 +280,8 @@ class Call:
     def finish(self, status: int, headers: Iterable[RawHeader]) -> RawHeaders:
         """Return the headers of an answer with all that belongs to it, and remember its status."""
         self.status = status
-        finished = list(headers)
+        # The specification wants lower case, and not every app keeps to it; without it, one of theirs were not seen.
+        finished = [(name.lower(), value) for name, value in headers]
         if self.finishers is not None:
             head = Head(status, finished)
             for finisher in reversed(self.finishers):

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from gatewright._core.call import CALL, Call
 from gatewright._core.gate import default_gate
 from gatewright._core.outcome import Outcome
-from gatewright._core.refuse import app_handles, refuse
+from gatewright._core.refuse import answer_of, app_handles, refuse
 
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
@@ -43,6 +43,11 @@ class Driver:
         call = scope[CALL] = Call(gate, scope, receive, send)
         try:
             await self._serve(call, call.send)
+        except Exception as exc:
+            if call.started:
+                # The head cannot be taken back: log and monitor are told, and the server cuts the answer off.
+                await answer_of(exc, call)
+            raise
         finally:
             if call.afterthoughts is not None:
                 await run_afterthoughts(call, gate)

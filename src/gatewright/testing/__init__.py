@@ -17,6 +17,7 @@ from gatewright.testing.calls import enter as enter
 from gatewright.testing.calls import handshake as handshake
 from gatewright.testing.calls import make_call as make_call
 from gatewright.testing.clock import FrozenClock as FrozenClock
+from gatewright.testing.deliveries import signed as signed
 from gatewright.testing.wire import Reply as Reply
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "forget_default_gate",
     "handshake",
     "make_call",
+    "signed",
 ]
