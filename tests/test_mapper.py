@@ -499,3 +499,12 @@ def test_psycopg_tells_the_name_in_its_diagnosis() -> None:
         .constraint("uq_email", field="email", message="E")
     )
     assert mapper.map(IntegrityError("insert", {}, orig)).details == {"email": ["E"]}  # type: ignore[union-attr]
+
+
+def test_a_mapping_counts_from_the_moment_it_is_registered() -> None:
+    """What was found for a class before is looked up again."""
+    mapper = ErrorMapper()
+    assert mapper.map(KeyError("k")) is None
+    mapper.register(LookupError, lambda exc: NotFound("no such thing"))
+    answer = mapper.map(KeyError("k"))
+    assert answer is not None and answer.message == "no such thing"

@@ -40,6 +40,8 @@ class ErrorMapper:
             "sqlite3:IntegrityError": self._from_integrity_error,
         }
         self._constraints: dict[str, tuple[str, str, int]] = {}
+        # What the MRO of a class comes to, found once: a flood is refused with one class of exception.
+        self._resolved: dict[type[Exception], tuple[Answering, ...]] = {}
 
     def register(self, exception: type[X] | str, answer: Callable[[X], ApiError | None], /) -> Self:
         """Map *exception* to what *answer* returns.
@@ -58,6 +60,7 @@ class ErrorMapper:
             self._by_name[exception] = answer
         else:
             self._by_class[exception] = answer
+        self._resolved.clear()
         return self
 
     def constraint(self, name: str, *, field: str, message: str, status: int = 409) -> Self:
@@ -79,7 +82,10 @@ class ErrorMapper:
 
     def map(self, exc: Exception) -> ApiError | None:
         """Return the answer for *exc*, or None where no mapping knows it."""
-        for mapping in self._candidates(type(exc)):
+        kind = type(exc)
+        if kind not in self._resolved:
+            self._resolved[kind] = tuple(self._candidates(kind))
+        for mapping in self._resolved[kind]:
             answer = mapping(exc)
             if answer is not None:
                 return answer
