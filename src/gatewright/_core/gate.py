@@ -78,7 +78,7 @@ class Gate:
         if body_limit < 0:
             raise ConfigurationError(f"Gate(body_limit={body_limit}): write a number of bytes, 0 or more")
         self.keys: tuple[bytes, ...] = tuple(key_bytes(key) for key in keys)
-        self.storage = check_url(storage)
+        self.storage: str = check_url(storage)
         self.proxies: Proxies = Proxies(trusted_proxies)
         self.errors: ErrorMapper = ErrorMapper() if errors is None else errors
         self.clock = clock
