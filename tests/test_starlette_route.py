@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from gatewright import ConfigurationError, Principal, Result, ok
 from gatewright._core.decorate import guarded_by
-from gatewright._core.function import Endpoint
+from gatewright._core.endpoint import Endpoint
 from gatewright.starlette import GuardedRoute
 from gatewright.testing import call
 from tests.core.kit import Step, printed, requests

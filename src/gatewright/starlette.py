@@ -8,7 +8,8 @@ from typing import Any
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gatewright._core.function import Endpoint, state_of
+from gatewright._core.endpoint import Endpoint
+from gatewright._core.function import state_of
 from gatewright._core.pipeline import Host
 
 __all__ = ["GuardedRoute"]

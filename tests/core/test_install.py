@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from gatewright import ConfigurationError, FromBody, FromQuery, Gate, Logger, Principal, Result, ok, validate
 from gatewright._core.decorate import guarded_by
-from gatewright._core.function import Endpoint
+from gatewright._core.endpoint import Endpoint
 from gatewright._core.guard import Guard
 from gatewright._core.install import GuardsFirst
 from gatewright._core.phase import Phase

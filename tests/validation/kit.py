@@ -7,7 +7,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from gatewright._core.call import Call
-from gatewright._core.function import Endpoint
+from gatewright._core.endpoint import Endpoint
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Guard
 from gatewright._core.handler import Handler

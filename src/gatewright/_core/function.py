@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Send
 from starlette.websockets import WebSocket
 from typing_extensions import ParamSpec, TypeVar
 
 from gatewright._core.answering import Answering, nowhere
 from gatewright._core.call import CALL, Call
-from gatewright._core.driver import Driver, close
+from gatewright._core.driver import close
 from gatewright._core.gate import default_gate
 from gatewright._core.handler import Handler, Kind
 from gatewright._core.invocation import Invocation
@@ -29,9 +28,9 @@ from gatewright._core.refuse import Rendered, app_handles, refuse
 from gatewright._core.render import ANYTHING, Renderer
 
 if TYPE_CHECKING:
-    from gatewright._core.gate import Gate
+    pass
 
-__all__ = ["Endpoint", "Guarded", "GuardedFunction", "bypassed_by", "guarded_function", "state_of"]
+__all__ = ["Guarded", "GuardedFunction", "bypassed_by", "guarded_function", "state_of"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -192,39 +191,6 @@ def _joined(call: Call, connection: Request | WebSocket) -> Generator[None]:
         yield
     finally:
         call.acted, call.arguments = acted, arguments
-
-
-class Endpoint(Driver):
-    """The ASGI driver of one decorated function, in place of the framework's own.
-
-    Args:
-        function: the decorated function's state.
-        gate: as in `Driver`.
-        route: as in `Driver`.
-    """
-
-    def __init__(self, function: GuardedFunction, gate: Gate | None = None, route: str | None = None) -> None:
-        super().__init__(function.plans(Host.FUNCTION), gate, route)
-        self._invoke = function.invocation(0)
-        self._render = function.render
-        if gate is not None:
-            self.plans.bind(gate)
-        else:
-            self.plans.check()
-
-    async def _answer(self, call: Call, send: Send) -> None:
-        plan = self.plans.at(call)
-        if plan.encloses:
-            await super()._answer(call, send)
-            return
-        # The same without the steps that only a surround needs.
-        answer = await plan.enter(call)
-        outcome = self._render(await self._invoke(call), call) if answer is None else ANYTHING(answer.result, call)
-        await outcome.send(call.scope, call.receive(), send)
-
-    async def finish(self, call: Call) -> Outcome:
-        """Call the original, and render what it returns."""
-        return self._render(await self._invoke(call), call)
 
 
 def guarded_function(function: Callable[..., Any], pipeline: Pipeline) -> Guarded[..., Any]:

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatewright._core.app import AppDriver, GuardedApp
 from gatewright._core.document import document
-from gatewright._core.function import Endpoint, GuardedFunction, bypassed_by, state_of
+from gatewright._core.endpoint import Endpoint
+from gatewright._core.function import GuardedFunction, bypassed_by, state_of
 from gatewright._core.handler import Handler, injected_by
 from gatewright._core.pipeline import Host as Caller
 from gatewright._core.refuse import adopted

@@ -10,7 +10,8 @@ from starlette.routing import websocket_session
 from starlette.types import ASGIApp, Message
 
 from gatewright._core.call import Call
-from gatewright._core.function import Endpoint, GuardedFunction, state_of
+from gatewright._core.endpoint import Endpoint
+from gatewright._core.function import GuardedFunction, state_of
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Answer, Guard
 from gatewright._core.log import EventList
