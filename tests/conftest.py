@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 
@@ -32,3 +33,49 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.skipped and os.environ.get("GATEWRIGHT_NO_SKIP"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, where nothing may be: {report.longrepr}"
+
+
+# What the oldest supported versions cannot do; the tests of it are skipped there, and run everywhere else.
+SINCE = {
+    ("starlette", (1, 8), "Starlette leaves the matched route in the scope"): (
+        "test_driver.py::test_a_middleware_may_wrap_the_messages",
+        "test_driver.py::test_a_request_is_one_event",
+        "test_driver.py::test_a_websocket_is_one_event",
+        "test_driver.py::test_afterthoughts_run_without_a_gate",
+        "test_driver.py::test_without_a_gate_the_function_driver_writes_the_event",
+        "test_install.py::test_a_foreign_decorator_keeps_its_place",
+        "test_install.py::test_a_route_with_its_own_middleware_is_left_alone_and_guarded",
+        "test_install.py::test_endpoint_classes",
+        "test_install.py::test_guarded_routes_of_starlette",
+        "test_install.py::test_websocket_routes",
+        "test_benchmarks.py::test_every_hardened_candidate_does_the_whole_work",
+        "test_benchmarks.py::test_every_table_can_be_measured_and_rendered",
+    ),
+    ("starlette", (1, 6), "routes have a max_body_size"): (
+        "test_held.py::test_a_file_is_collected_from_a_server_that_could_send_it_by_its_path",
+        "test_starlette_route.py::test_middleware_and_body_size_of_the_route_stay_around_it",
+    ),
+    ("fastapi", (0, 134), "FastAPI has endpoints that yield"): (
+        "test_operation.py::test_a_generator_cannot_be_answered_for",
+        "test_operation.py::test_generator_endpoints_stream",
+        "test_operation.py::test_generators_without_a_declared_type_stream",
+    ),
+    ("fastapi", (0, 137), "FastAPI takes status_code=204 on a handler that declares a result"): (
+        "test_examples.py::test_without_any_one_decorator_the_tour_fails[fastapi: logout with_auth]",
+        "test_examples.py::test_without_any_one_decorator_the_tour_fails[fastapi: delete_post with_auth]",
+    ),
+    ("pydantic", (2, 14), "pydantic looks into named tuples that were never checked"): (
+        "test_render.py::test_an_instance_that_was_never_checked_is_filtered_all_the_same",
+    ),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what the installed versions cannot do."""
+    for (package, since, what), names in SINCE.items():
+        installed = tuple(int(part) for part in version(package).split(".")[:2])
+        if installed < since:
+            reason = f"since {package} {'.'.join(map(str, since))} {what}; this is {version(package)}"
+            for item in items:
+                if any(name in item.nodeid for name in names):
+                    item.add_marker(pytest.mark.skip(reason=reason))
