@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
+from uuid import uuid4
 
 import pytest
 
 from gatewright.testing import forget_default_gate
+from tests.servers import MemcachedServer, RedisCluster, RedisSentinel, RedisServer, found_binaries
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -23,6 +25,68 @@ def _fresh_default_gate() -> Iterator[None]:
     forget_default_gate()
     yield
     forget_default_gate()
+
+
+@pytest.fixture(scope="session", params=found_binaries("redis-server", "valkey-server"))
+def redis_binary(request: pytest.FixtureRequest) -> str:
+    """Run what needs a server on each kind that is installed."""
+    pytest.importorskip("redis", reason='redis-py is not installed; pip install "gatewright[redis]"')
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_binary: str) -> Iterator[RedisServer]:
+    """Share one server; a test keeps to its `prefix`, and harms nobody else."""
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Return where the shared server is."""
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(redis_binary: str) -> Iterator[RedisServer]:
+    """Start a server that the test may torture."""
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(redis_binary: str) -> Iterator[RedisCluster]:
+    """Share one cluster of three nodes."""
+    cluster = RedisCluster(redis_binary)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def redis_sentinel(own_redis: RedisServer) -> Iterator[RedisSentinel]:
+    """Start a sentinel that watches `own_redis`."""
+    with RedisSentinel(own_redis) as sentinel:
+        yield sentinel
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[MemcachedServer]:
+    """Share one memcached."""
+    pytest.importorskip("memcachio", reason="memcachio is not installed; pip install memcachio")
+    with MemcachedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def memcached_url(memcached_server: MemcachedServer) -> str:
+    """Return where the shared memcached is."""
+    return memcached_server.url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Return what the keys of one test begin with."""
+    return f"test-{uuid4().hex}"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -54,6 +118,27 @@ SINCE = {
     ("starlette", (1, 6), "routes have a max_body_size"): (
         "test_held.py::test_a_file_is_collected_from_a_server_that_could_send_it_by_its_path",
         "test_starlette_route.py::test_middleware_and_body_size_of_the_route_stay_around_it",
+    ),
+    ("starlette", (1, 6), "Starlette closes the files of a form that breaks off"): (
+        "test_body_limit.py::test_what_fastapi_parses_is_capped",
+    ),
+    ("starlette", (0, 47), "a file can be left to a server that sends it by its path"): (
+        "test_hosts.py::test_a_file_is_kept_however_it_is_sent",
+    ),
+    ("anyio", (4, 16), "a cancellation that comes with a deadline is not taken for it"): (
+        "test_timeout.py::test_a_task_that_asyncio_cancels_is_no_slow_handler[True-asyncio]",
+    ),
+    ("fastapi", (0, 118), "dependencies of FastAPI that yield go on until a stream ends"): (
+        *(
+            f"test_concurrency.py::test_a_slot_is_{when}[{loop}-{ending}-fastapi]"
+            for when in ("held_until_the_call_is_over", "free_when_the_call_is_cancelled")
+            for loop in ("asyncio", "trio")
+            for ending in ("streams", "goes_on", "breaks_off")
+        ),
+        "test_concurrency.py::test_a_slot_is_free_when_the_client_leaves[asyncio-fastapi]",
+        "test_concurrency.py::test_a_slot_is_free_when_the_client_leaves[trio-fastapi]",
+        "a_slow_reader_of_a_stream_holds_his_slot[asyncio-fastapi]",
+        "a_slow_reader_of_a_stream_holds_his_slot[trio-fastapi]",
     ),
     ("fastapi", (0, 134), "FastAPI has endpoints that yield"): (
         "test_operation.py::test_a_generator_cannot_be_answered_for",

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("fastapi", "forms")
+EXTRAS = ("fastapi", "forms", "redis")
 
 
 def main() -> None:

@@ -51,7 +51,11 @@ async def _handler(body: FromBody[int], page: PageParams, principal: Principal, 
         (with_auth(SessionCookie()), "IDENTIFY with_auth(__Host-session)"),
         (require(role("admin")), "AUTHORIZE require(role('admin'))"),
         (with_rate_limit("5/minute"), "ADMIT with_rate_limit('5/minute', by=by_address)"),
-        (with_rate_limit("5/minute", by=by_principal), "METER with_rate_limit('5/minute', by=by_principal)"),
+        (
+            with_rate_limit("5/minute", by=by_principal),
+            "ADMIT with_rate_limit('5/minute', by=by_principal) for every 401 > "
+            "METER with_rate_limit('5/minute', by=by_principal)",
+        ),
     ],
 )
 def test_guards_print_as_they_are_written(decorator: object, written: str) -> None:

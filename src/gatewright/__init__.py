@@ -9,6 +9,9 @@
         return ok(await posts.create(body, author=principal.sub), status=201)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from gatewright._core.call import Call as Call
 from gatewright._core.clock import Clock as Clock
 from gatewright._core.decorate import Decorator as Decorator
@@ -19,6 +22,7 @@ from gatewright._core.headers import HeaderPolicy as HeaderPolicy
 from gatewright._core.log import Logger as Logger
 from gatewright._core.phase import Phase as Phase
 from gatewright._core.principal import Principal as Principal
+from gatewright._core.storage.opening import Storage as Storage
 from gatewright.auth import ApiKey as ApiKey
 from gatewright.auth import BearerToken as BearerToken
 from gatewright.auth import SessionCookie as SessionCookie
@@ -48,8 +52,11 @@ from gatewright.errors import UnsupportedMedia as UnsupportedMedia
 from gatewright.headers import security_headers as security_headers
 from gatewright.mapper import ErrorMapper as ErrorMapper
 from gatewright.pagination import paginate as paginate
+from gatewright.rate_limit import Meter as Meter
 from gatewright.rate_limit import by_address as by_address
+from gatewright.rate_limit import by_header as by_header
 from gatewright.rate_limit import by_principal as by_principal
+from gatewright.rate_limit import by_principal_or_address as by_principal_or_address
 from gatewright.rate_limit import metered as metered
 from gatewright.rate_limit import with_rate_limit as with_rate_limit
 from gatewright.result import Err as Err
@@ -59,6 +66,7 @@ from gatewright.result import PageParams as PageParams
 from gatewright.result import Result as Result
 from gatewright.result import err as err
 from gatewright.result import ok as ok
+from gatewright.timeout import timeout as timeout
 from gatewright.validation import FromBody as FromBody
 from gatewright.validation import FromCookie as FromCookie
 from gatewright.validation import FromForm as FromForm
@@ -66,8 +74,10 @@ from gatewright.validation import FromHeader as FromHeader
 from gatewright.validation import FromPath as FromPath
 from gatewright.validation import FromQuery as FromQuery
 from gatewright.validation import validate as validate
-from gatewright.webhooks import Verified as Verified
-from gatewright.webhooks import verify_webhook as verify_webhook
+
+if TYPE_CHECKING:
+    from gatewright.webhooks import Verified as Verified
+    from gatewright.webhooks import verify_webhook as verify_webhook
 
 __all__ = [
     "ApiError",
@@ -97,6 +107,7 @@ __all__ = [
     "InternalError",
     "InvalidInput",
     "Logger",
+    "Meter",
     "MethodNotAllowed",
     "NotFound",
     "Ok",
@@ -109,12 +120,15 @@ __all__ = [
     "Result",
     "ServiceUnavailable",
     "SessionCookie",
+    "Storage",
     "TooManyRequests",
     "Unauthorized",
     "UnsupportedMedia",
     "Verified",
     "by_address",
+    "by_header",
     "by_principal",
+    "by_principal_or_address",
     "compose",
     "err",
     "limit_body",
@@ -125,8 +139,24 @@ __all__ = [
     "role",
     "scopes",
     "security_headers",
+    "timeout",
     "validate",
     "verify_webhook",
     "with_auth",
     "with_rate_limit",
 ]
+
+# Not every app has them. Only names that no module of ours has: once imported, the module would be found instead.
+_LATE = {
+    "Verified": "gatewright.webhooks",
+    "verify_webhook": "gatewright.webhooks",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for late."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found

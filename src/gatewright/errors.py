@@ -69,6 +69,8 @@ class ApiError(HTTPException):
         details: messages by input path, for errors that belong to fields.
         headers: response headers that belong to this refusal (a challenge, `Retry-After`).
         reason: why, for the log only; never sent.
+        problem_type: the URI of the kind of problem, for clients that prefer problem details (RFC 9457).
+        facts: further members of the problem details; public, like the message.
     """
 
     status: ClassVar[int] = 400
@@ -93,11 +95,15 @@ class ApiError(HTTPException):
         details: Details | None = None,
         headers: Mapping[str, str] | None = None,
         reason: str | None = None,
+        problem_type: str | None = None,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         self.message: str = self.default_message if message is None else message
         self.code: str = self.default_code if code is None else code
         self.details: Details = {} if details is None else details
         self.reason: str | None = reason
+        self.problem_type: str = "about:blank" if problem_type is None else problem_type
+        self.facts: Mapping[str, object] = {} if facts is None else facts
         super().__init__(self.status if status is None else status, self.message, headers)
         if self.status_code < 400:
             raise ConfigurationError(f"{type(self).__name__}(status={status}): an error is 400 or more; return ok(...)")

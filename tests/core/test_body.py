@@ -47,13 +47,13 @@ class Wire:
 @pytest.mark.parametrize(("value", "length"), [(None, None), (b"0", 0), (b"10", 10), (b"010", 10)])
 def test_a_length_within_the_cap_passes(value: bytes | None, length: int | None) -> None:
     """The cap itself is within."""
-    assert declared_length(value, CAP) == length
+    assert declared_length(value, CAP, {}) == length
 
 
 def test_a_length_over_the_cap_is_refused() -> None:
     """At once, and the connection is given up: nobody will read what follows."""
     with pytest.raises(PayloadTooLarge) as caught:
-        declared_length(b"11", CAP)
+        declared_length(b"11", CAP, {})
     assert caught.value.headers == {"Connection": "close"}
 
 
@@ -64,14 +64,14 @@ def test_a_length_over_the_cap_is_refused() -> None:
 def test_a_length_that_is_no_number_is_malformed(value: bytes) -> None:
     """Also one that Python's `int` would take, or would refuse for its thousands of digits (RFC 9110, section 8.6)."""
     with pytest.raises(BadRequest, match="Content-Length is not a number"):
-        declared_length(value, CAP)
+        declared_length(value, CAP, {})
 
 
 @given(st.binary(max_size=30) | st.from_regex(rb"[0-9+\-_. ]{0,25}", fullmatch=True))
 def test_any_length_passes_or_is_refused(value: bytes) -> None:
     """No bytes lead to another kind of exception, or past the cap."""
     try:
-        length = declared_length(value, CAP)
+        length = declared_length(value, CAP, {})
     except ApiError as exc:
         assert (exc.status_code, exc.message) in [
             (400, "Content-Length is not a number"),
@@ -87,28 +87,28 @@ def test_any_length_passes_or_is_refused(value: bytes) -> None:
 
 async def test_a_body_in_one_message() -> None:
     """As most of them come."""
-    assert await read(Wire(part(b"x" * CAP)), CAP) == b"x" * CAP
+    assert await read(Wire(part(b"x" * CAP)), CAP, {}) == b"x" * CAP
 
 
 async def test_a_body_in_pieces() -> None:
     """Empty ones are pieces too."""
     wire = Wire(part(b"ab", more=True), part(b"", more=True), part(b"cd", more=True), part(b""))
-    assert await read(wire, CAP) == b"abcd"
+    assert await read(wire, CAP, {}) == b"abcd"
 
 
 async def test_what_a_message_leaves_out_is_empty() -> None:
     """ASGI lets a server leave `body` and `more_body` out."""
-    assert await read(Wire({"type": "http.request"}), CAP) == b""
-    assert await read(Wire({"type": "http.request", "more_body": True}, {"type": "http.request"}), CAP) == b""
+    assert await read(Wire({"type": "http.request"}), CAP, {}) == b""
+    assert await read(Wire({"type": "http.request", "more_body": True}, {"type": "http.request"}), CAP, {}) == b""
 
 
 async def test_a_body_over_the_cap_is_refused() -> None:
     """Whether it comes in one piece or in many."""
     with pytest.raises(PayloadTooLarge) as caught:
-        await read(Wire(part(b"x" * 11)), CAP)
+        await read(Wire(part(b"x" * 11)), CAP, {})
     assert caught.value.headers == {"Connection": "close"}
     with pytest.raises(PayloadTooLarge) as caught:
-        await read(Wire(part(b"x" * 10, more=True), part(b"x")), CAP)
+        await read(Wire(part(b"x" * 10, more=True), part(b"x")), CAP, {})
     assert caught.value.headers == {"Connection": "close"}
 
 
@@ -116,7 +116,7 @@ async def test_reading_stops_at_the_cap() -> None:
     """What comes after it is left on the wire."""
     wire = Wire(*[part(b"xxxx", more=True)] * 1000)
     with pytest.raises(PayloadTooLarge):
-        await read(wire, CAP)
+        await read(wire, CAP, {})
     assert wire.given == 3
 
 
@@ -124,7 +124,7 @@ async def test_reading_stops_at_the_cap() -> None:
 async def test_a_client_that_leaves_has_sent_no_body(before: list[Message]) -> None:
     """Half a body is not a body."""
     with pytest.raises(ClientDisconnect):
-        await read(Wire(*before, GONE), CAP)
+        await read(Wire(*before, GONE), CAP, {})
 
 
 @given(st.lists(st.binary(max_size=6), max_size=6), st.integers(0, 20))
@@ -136,9 +136,9 @@ def test_any_pieces_make_the_body_or_a_refusal(pieces: Sequence[bytes], cap: int
     async def main() -> None:
         if len(whole) > cap:
             with pytest.raises(PayloadTooLarge):
-                await read(Wire(*messages), cap)
+                await read(Wire(*messages), cap, {})
         else:
-            assert await read(Wire(*messages), cap) == whole
+            assert await read(Wire(*messages), cap, {}) == whole
 
     anyio.run(main)
 
@@ -155,7 +155,7 @@ async def test_a_body_is_replayed_once_and_then_the_wire_speaks() -> None:
 
 async def test_a_capped_wire_counts_while_a_handler_reads() -> None:
     """A handler that streams the body itself is under the cap too."""
-    receive = capped(Wire(part(b"xxxxx", more=True), part(b"xxxxx", more=True), part(b"x")), CAP)
+    receive = capped(Wire(part(b"xxxxx", more=True), part(b"xxxxx", more=True), part(b"x")), CAP, {})
     assert await receive() == part(b"xxxxx", more=True)
     assert await receive() == part(b"xxxxx", more=True)
     with pytest.raises(PayloadTooLarge):
@@ -164,7 +164,7 @@ async def test_a_capped_wire_counts_while_a_handler_reads() -> None:
 
 async def test_a_capped_wire_hands_on_what_is_no_body() -> None:
     """A disconnect weighs nothing; a message without a body neither."""
-    receive = capped(Wire({"type": "http.request"}, GONE), 0)
+    receive = capped(Wire({"type": "http.request"}, GONE), 0, {})
     assert await receive() == {"type": "http.request"}
     assert await receive() == GONE
 

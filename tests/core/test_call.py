@@ -567,3 +567,17 @@ def test_a_made_up_call_is_a_call() -> None:
     made = make_call(headers={"A": "1"}, cookies={"sid": "abc"}, principal=Principal("u1"))
     assert (made.header(b"a"), made.cookie(b"sid")) == (b"1", b"abc")
     assert made.principal is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "preflight"),
+    [
+        ("OPTIONS", {"origin": "https://a.example", "access-control-request-method": "PUT"}, True),
+        ("OPTIONS", {"origin": "https://a.example"}, False),
+        ("OPTIONS", {"access-control-request-method": "PUT"}, False),
+        ("POST", {"origin": "https://a.example", "access-control-request-method": "PUT"}, False),
+    ],
+)
+def test_a_preflight_is_told_by_what_browsers_send(method: str, headers: dict[str, str], preflight: bool) -> None:
+    """All three parts: a form that sets the headers is none, and neither is any other OPTIONS."""
+    assert make_call(method=method, headers=headers).is_preflight is preflight

@@ -573,13 +573,13 @@ async def test_gates_nest_and_the_nearest_wins() -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["gatewright.call"].gate.storage)
+        seen.append(scope["gatewright.call"].gate.storage.url)
         raise NotFound
 
     inner_events, outer_events = EventList(), EventList()
     inner = Gate(storage="memory://inner", log=inner_events)
     outer = Gate(storage="memory://outer", log=outer_events)
-    left = Step(Phase.ADMIT, lambda call: seen.append(call.gate.storage))
+    left = Step(Phase.ADMIT, lambda call: seen.append(call.gate.storage.url))
     between = Starlette(routes=[Mount("/", inner.wrap(app))])
     reply = await call(outer.wrap(guarded_by(left)(between)))
     assert (reply.status, reply.json["code"]) == (404, "not_found")
@@ -591,7 +591,7 @@ async def test_gates_nest_and_the_nearest_wins() -> None:
 async def test_an_inner_gate_rules_no_longer_than_its_app() -> None:
     """An app that asks two others in turn: the second is not ruled by the first one's gate, nor spared its guards."""
     seen: list[str] = []
-    trace = guarded_by(Step(Phase.ADMIT, lambda call: seen.append(call.gate.storage)))
+    trace = guarded_by(Step(Phase.ADMIT, lambda call: seen.append(call.gate.storage.url)))
 
     async def silent(scope: Scope, receive: Receive, send: Send) -> None: ...
 

@@ -493,6 +493,25 @@ async def test_the_body_that_a_decorator_read_is_not_read_again() -> None:
     assert (await call(_plain(handler), json={"name": "n"})).json["data"] == ["n", 13]
 
 
+@ON_EVERY_HOST
+async def test_a_surround_s_changes_to_a_response_are_sent(host: Callable[..., ASGIApp]) -> None:
+    """On every host: another status, and a header more, on a response that the handler made itself."""
+
+    async def changed(call: Call, proceed: Any) -> Any:
+        outcome = await proceed()
+        outcome.status = 203
+        outcome.headers = [*outcome.headers, (b"x-changed", b"yes")]
+        return outcome
+
+    @guarded_by(Enclose(changed))
+    async def handler(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("text", headers={"X-Own": "kept"})
+
+    reply = await call(host(handler))
+    assert (reply.status, reply.body) == (203, b"text")
+    assert (reply.headers["x-changed"], reply.headers["x-own"]) == ("yes", "kept")
+
+
 async def test_a_surround_on_a_plain_route() -> None:
     """The function driver can hold an answer, too."""
     kept: dict[str, Any] = {}

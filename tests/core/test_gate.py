@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message
 
-from gatewright import Cookie, Gate, HeaderPolicy
+from gatewright import Cookie, Gate, HeaderPolicy, with_rate_limit
 from gatewright._core.clock import SYSTEM_CLOCK
 from gatewright._core.gate import default_gate, forget_default_gate
 from gatewright.errors import ConfigurationError
@@ -74,7 +77,7 @@ def test_a_gate_without_keys_says_who_needs_them() -> None:
 def test_the_defaults_are_the_safe_ones() -> None:
     """Memory, 1 MiB, 400, every security header, nobody trusted, the system's clock and entropy."""
     gate = Gate()
-    assert (gate.storage, gate.keys, gate.body_limit, gate.invalid_status) == ("memory://", (), 1024 * 1024, 400)
+    assert (gate.storage.url, gate.keys, gate.body_limit, gate.invalid_status) == ("memory://", (), 1024 * 1024, 400)
     assert gate.headers == HeaderPolicy()
     assert gate.proxies.trusted == ()
     assert gate.clock is SYSTEM_CLOCK
@@ -115,7 +118,7 @@ def test_a_response_of_ones_own_gets_a_signed_cookie() -> None:
 def test_the_default_gate_is_one() -> None:
     """Memory storage, no keys; every handler that no gate was installed for shares it."""
     assert default_gate() is default_gate()
-    assert (default_gate().keys, default_gate().storage) == ((), "memory://")
+    assert (default_gate().keys, default_gate().storage.url) == ((), "memory://")
 
 
 def test_the_default_gate_can_be_forgotten() -> None:
@@ -154,3 +157,48 @@ async def test_a_gate_may_send_no_security_headers() -> None:
     """Where something in front does."""
     reply = await call(Gate(headers=None, log=EventList()).wrap(Starlette(routes=[Route("/", plain)])))
     assert "x-content-type-options" not in reply.headers
+
+
+async def _lived(app: ASGIApp) -> list[str]:
+    """Let an app start and stop; return what it said."""
+    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    said: list[str] = []
+
+    async def receive() -> Message:
+        return next(asked)
+
+    async def send(message: Message) -> None:
+        said.append(message["type"])
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    return said
+
+
+@pytest.mark.anyio
+async def test_an_app_s_lifespan_closes_its_gate() -> None:
+    """The storage's connections end with the app; an app with guards and no gate of its own closes nobody's."""
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("closed")
+
+    gate = Gate()
+    vars(gate)["backend"] = replace(gate.backend, close=close)
+    complete = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert await _lived(with_rate_limit("5/minute")(Starlette())) == complete
+    assert closed == []
+    assert await _lived(gate.wrap(Starlette())) == complete
+    assert closed == ["closed"]
+    await Gate().close()  # one that was never asked anything has nothing to close
+
+
+def test_a_storage_that_outlives_its_gate_has_nobody_to_tell() -> None:
+    """What it learns then is of use to nobody, and no reason to fail."""
+    log = EventList()
+    gate = Gate(storage="redis://127.0.0.1:1", log=log)
+    report: Any = gate.backend.store._line._report  # type: ignore[attr-defined]  # what the storage was given
+    report("info", "storage_up", storage="redis")
+    del gate
+    gc.collect()
+    report("error", "storage_down", storage="redis")
+    assert [event["event"] for event in log] == ["storage_up"]

@@ -166,7 +166,7 @@ async def test_a_mounted_app_with_a_gate_of_its_own_keeps_it() -> None:
 
     @guarded_by(Step())
     async def which(request: Request) -> Result[str]:
-        return ok(request.scope["gatewright.call"].gate.storage)
+        return ok(request.scope["gatewright.call"].gate.storage.url)
 
     events = EventList()
     inner = Starlette(routes=[Route("/in", which)])
@@ -662,7 +662,7 @@ async def test_calling_a_handler_in_a_test_is_no_false_alarm() -> None:
 
 @guarded_by(Step())
 async def _which(request: Request) -> Result[str]:
-    return ok(request.scope["gatewright.call"].gate.storage)
+    return ok(request.scope["gatewright.call"].gate.storage.url)
 
 
 _ROUTES = [Route("/plain", _which), GuardedRoute("/guarded", _which)]

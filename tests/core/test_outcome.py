@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Scope
 
+from gatewright._core.decorate import guarded_by
 from gatewright._core.outcome import Outcome
+from gatewright.testing import call
+from tests.core.kit import Step
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +112,10 @@ async def test_background_work_runs_after_the_last_byte() -> None:
     messages = await sent(Outcome.of(Response(b"abc", background=BackgroundTask(log.write, "done"))), HTTP)
     assert messages[-1]["body"] == b"abc"
     assert log.getvalue() == "done"
+
+
+async def test_story_a_response_is_an_app_too() -> None:
+    """A guarded `PlainTextResponse` was sent with status 0: what only the app knows is left to it."""
+    guarded: Any = guarded_by(Step())(PlainTextResponse("text", status_code=202))
+    reply = await call(guarded)
+    assert (reply.status, reply.body) == (202, b"text")

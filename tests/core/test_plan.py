@@ -342,8 +342,8 @@ class Bound(Guard):
 
     def bind(self, gate: Gate) -> Guard:
         """Take the storage's name."""
-        self.times.append(gate.storage)
-        return Bound(self.times, gate.storage)
+        self.times.append(gate.storage.url)
+        return Bound(self.times, gate.storage.url)
 
     def enter(self, call: Call) -> None:
         """Say where it is bound."""
@@ -419,3 +419,42 @@ async def test_a_dropped_handler_is_freed() -> None:
     resource = await _served()
     gc.collect()
     assert resource() is None
+
+
+@dataclass(frozen=True, eq=False)
+class Listen(Step):
+    """A step that hears of later refusals."""
+
+    name = "listen"
+    heard: list[str] = field(default_factory=list[str], repr=False)
+
+    def refused(self, call: Call, by: Guard) -> None:
+        """Write down who it was."""
+        self.heard.append(by.name)
+
+
+def _enclosed_refusal(call: Call, proceed: Proceed) -> Any:
+    raise Forbidden
+
+
+@pytest.mark.parametrize(
+    "refuser",
+    [Step(Phase.METER, _refuse), AsyncStep(Phase.METER, _refuse), Enclose(_enclosed_refusal)],
+    ids=["step", "async step", "surround"],
+)
+@AROUND
+async def test_a_guard_hears_who_refused_what_it_let_pass(enclosed: bool, refuser: Guard) -> None:
+    """Those before the refusal hear of it; the refuser itself, and those after it, do not."""
+    heard: list[str] = []
+    late: list[str] = []
+    scene = Scene(Listen(Phase.ADMIT, heard=heard), refuser, Listen(Phase.RECALL, heard=late), *_and(enclosed))
+    assert (await scene.call()).status == 403
+    assert (heard, late) == ([refuser.name], [])
+
+
+async def test_nobody_hears_of_a_call_that_passed() -> None:
+    """What the handler refuses is its own business."""
+    heard: list[str] = []
+    scene = Scene(Listen(heard=heard), Step())
+    assert (await scene.call()).status == 200
+    assert heard == []

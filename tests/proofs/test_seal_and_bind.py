@@ -66,7 +66,7 @@ async def test_two_gates_in_one_process_do_not_meet() -> None:
 
     @guarded_by(Identify())
     async def whoami(request: Request, principal: Principal) -> Result[str]:
-        return ok(request.scope["gatewright.call"].gate.storage)
+        return ok(request.scope["gatewright.call"].gate.storage.url)
 
     logs = [EventList(), EventList(), EventList()]
     inner = Starlette(routes=[Route("/", whoami)])

@@ -76,7 +76,7 @@ async def test_a_guard_is_bound_to_the_call_s_gate() -> None:
 
     class Binding(Step):
         def bind(self, gate: Gate) -> Guard:
-            return Step(Phase.ADMIT, lambda call: Answer(ok(gate.storage)))
+            return Step(Phase.ADMIT, lambda call: Answer(ok(gate.storage.url)))
 
     answer = await enter(guarded_by(Binding()), make_call(gate=Gate(storage="memory://mine", log=EventList())))
     assert answer == Answer(ok("memory://mine"))

@@ -45,11 +45,19 @@ class Answering(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer with everything that belongs to it, and close the call."""
-        self._call.forward(send)
+        call = self._call
+        call.forward(send)
         try:
-            await self.response(scope, receive, self._call.send)
-        except Exception as exc:
-            await answer_of(exc, self._call)
-            raise
+            await self._answer(scope, receive, call)
+            if call.overruled_by is not None:
+                await call.conclude(call.send)
         finally:
-            await close(self._call)
+            await close(call)
+
+    async def _answer(self, scope: Scope, receive: Receive, call: Call) -> None:
+        try:
+            await self.response(scope, receive, call.send)
+        except Exception as exc:
+            if not call.cut_off:
+                await answer_of(exc, call)
+                raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gatewright._core.body import capped
 from gatewright._core.driver import Driver
 from gatewright._core.held import Start, holding
 from gatewright._core.outcome import Outcome
@@ -54,14 +55,14 @@ class AppDriver(Driver):
             self._adopt_handlers(call.scope)
         if not plan.guards:
             call.entered = self.entered
-            await self.app(call.scope, call.receive(), send)
+            await self.app(call.scope, self._receive(call), send)
         elif call.is_websocket:
             await self._handshake(plan, call, send)
         elif plan.encloses:
             await holding(plan.wants_body, lambda start: self._enclosed(plan, call, send, start))
         else:
             outcome = await plan.run(call, self.finish)
-            await outcome.send(call.scope, call.receive(), send)
+            await outcome.send(call.scope, self._receive(call), send)
 
     async def _handshake(self, plan: Plan, call: Call, send: Send) -> None:
         answer = await plan.enter(call)
@@ -76,10 +77,20 @@ class AppDriver(Driver):
     async def _enclosed(self, plan: Plan, call: Call, send: Send, start: Start) -> None:
         async def finish(call: Call) -> Outcome:
             call.entered = self.entered
-            return await start(self.app, call.scope, call.receive())
+            return await start(self.app, call.scope, self._receive(call))
 
-        outcome = await plan.run(call, finish)
-        await outcome.send(call.scope, call.receive(), send)
+        try:
+            outcome = await plan.run(call, finish)
+        except Exception as exc:
+            # Now, and not once the app has gone, which was given up and may take its time.
+            await self._refuse(exc, call, send)
+        else:
+            await outcome.send(call.scope, call.receive(), send)
+
+    def _receive(self, call: Call) -> Receive:
+        """Return what is read by what stands behind: one handler under its cap, a whole app as it likes."""
+        receive = call.receive()
+        return receive if self.entered is None else capped(receive, call.body_limit, call.scope)
 
     def _adopt_handlers(self, scope: Scope) -> None:
         """Let the errors of a framework inside come out in the envelope, where its author did not say otherwise."""
@@ -152,4 +163,8 @@ class GuardedApp(AppDriver):
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             raise
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if self.gate is not None:
+                await self.gate.close()

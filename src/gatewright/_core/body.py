@@ -1,16 +1,22 @@
-"""The request body: read at most once, under a cap, replayed once."""
+"""The request body: read at most once, under a cap, replayed once; what is wrong with it is wrong for good."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
-from gatewright.errors import BadRequest, PayloadTooLarge
+from gatewright.errors import ApiError, BadRequest, PayloadTooLarge
 
-__all__ = ["broken_off", "capped", "declared_length", "read", "replay"]
+if TYPE_CHECKING:
+    from gatewright._core.call import Call
+
+__all__ = ["broken_off", "capped", "declared_length", "overrule", "read", "replay"]
 
 
-def declared_length(value: bytes | None, cap: int) -> int | None:
+def declared_length(value: bytes | None, cap: int, scope: Scope) -> int | None:
     """Return the `Content-Length`, or None where there is none.
 
     Raises:
@@ -23,11 +29,11 @@ def declared_length(value: bytes | None, cap: int) -> int | None:
         raise BadRequest("Content-Length is not a number")
     length = int(value)
     if length > cap:
-        raise PayloadTooLarge(headers={"Connection": "close"})
+        overrule(_too_large, scope)
     return length
 
 
-async def read(receive: Receive, cap: int) -> bytes:
+async def read(receive: Receive, cap: int, scope: Scope) -> bytes:
     """Return the whole body.
 
     Raises:
@@ -37,16 +43,16 @@ async def read(receive: Receive, cap: int) -> bytes:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")
-        if len(body) > cap:
-            raise PayloadTooLarge(headers={"Connection": "close"})
-        return body
+        if len(body) <= cap:
+            return body
     chunks: list[bytes] = []
     size = 0
     while message["type"] == "http.request":
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > cap:
-            raise PayloadTooLarge(headers={"Connection": "close"})
+            message = overrule(_too_large, scope)
+            continue
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
@@ -76,7 +82,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def capped(receive: Receive, cap: int) -> Receive:
+def capped(receive: Receive, cap: int, scope: Scope) -> Receive:
     """Return a `receive` that refuses a body over *cap* bytes, for handlers that read it themselves.
 
     Raises (from the returned function):
@@ -86,11 +92,34 @@ def capped(receive: Receive, cap: int) -> Receive:
 
     async def counted() -> Message:
         nonlocal size
+        if size > cap:
+            return overrule(_too_large, scope)
         message = await receive()
         if message["type"] == "http.request":
             size += len(message.get("body", b""))
             if size > cap:
-                raise PayloadTooLarge(headers={"Connection": "close"})
+                return overrule(_too_large, scope)
         return message
 
     return counted
+
+
+def overrule(error: Callable[[], ApiError], scope: Scope) -> Message:
+    """Refuse the request in *scope* for its body, and overrule the answer of whoever swallows what is raised here.
+
+    Raised once. After that, and where the answer has begun, the wire breaks off, as it does when a client leaves:
+    whoever answers may be listening for that.
+    """
+    from gatewright._core.call import CALL
+
+    call: Call | None = scope.get(CALL)
+    if call is not None:
+        if call.started or call.overruled_by is not None:
+            return {"type": "http.disconnect"}
+        # Not the one that is raised: through its traceback that one holds the call.
+        call.overruled_by = error()
+    raise error()
+
+
+def _too_large() -> PayloadTooLarge:
+    return PayloadTooLarge(headers={"Connection": "close"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
@@ -12,13 +12,15 @@ from starlette.websockets import WebSocket
 from gatewright._core import body
 from gatewright._core.headers import HeaderPolicy, dress
 from gatewright._core.outcome import Finisher, Head, RawHeader, RawHeaders
-from gatewright.errors import ConfigurationError
+from gatewright._core.refuse import refuse
+from gatewright.errors import ApiError, ConfigurationError
 
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
     from gatewright._core.guard import Guard
     from gatewright._core.log import Logger
     from gatewright._core.principal import Principal
+    from gatewright._core.threads import LeftBehind
 
 __all__ = ["CALL", "Afterthought", "Call"]
 
@@ -29,6 +31,14 @@ _UNRESOLVED = "(not asked for yet)"
 
 Afterthought = Callable[[], Awaitable[None] | None]
 T = TypeVar("T")
+
+
+class Weighs(Protocol):
+    """What stands between the wire and whoever reads a body."""
+
+    async def weigh(self) -> None:
+        """Overrule the answer, where the body is one that had to be refused."""
+        ...
 
 
 class Call:
@@ -44,6 +54,10 @@ class Call:
         status: the status that was sent, once it was.
         body_limit: how many bytes of body may be read.
         header_policy: the security headers of the answer; None sends none.
+        weighs: weighs a body that nobody read, before an answer begins that does not refuse.
+        overruled_by: what is wrong with the request, and so the answer, whatever the handler makes of it.
+        cut_off: whether another answer was on its way, and was stopped.
+        left_behind: where plain handlers are kept that go on after their time; None where none may.
     """
 
     __injected_by__: ClassVar[str] = "every guard"
@@ -56,6 +70,10 @@ class Call:
     finishers: list[Finisher] | None = None
     afterthoughts: list[Afterthought] | None = None
     acted: tuple[Guard, ...] = ()
+    weighs: Weighs | None = None
+    overruled_by: ApiError | None = None
+    cut_off: bool = False
+    left_behind: LeftBehind | None = None
     entered: object = None
     route: str | None = None
     status: int | None = None
@@ -91,6 +109,12 @@ class Call:
     def is_websocket(self) -> bool:
         """Say whether this is a websocket's handshake."""
         return bool(self.scope["type"] == "websocket")
+
+    @property
+    def is_preflight(self) -> bool:
+        """Say whether a browser asks whether it may ask (CORS, in the Fetch standard); such a call carries nobody."""
+        asked = b"access-control-request-method" in self.headers and b"origin" in self.headers
+        return asked and self.method == "OPTIONS"
 
     @property
     def method(self) -> str:
@@ -155,9 +179,9 @@ class Call:
             ClientDisconnect: when the client leaves before the end.
         """
         if self._body is None:
-            body.declared_length(self.header(b"content-length"), self.body_limit)
+            body.declared_length(self.header(b"content-length"), self.body_limit, self.scope)
             receive, self._receive = self._receive, body.broken_off
-            self._body = await body.read(receive, self.body_limit)
+            self._body = await body.read(receive, self.body_limit, self.scope)
             self._receive = receive
         return self._body
 
@@ -181,7 +205,7 @@ class Call:
             if self.is_websocket:
                 self._connection = WebSocket(self.scope, receive, self._send)
             else:
-                self._connection = Request(self.scope, body.capped(receive, self.body_limit), self._send)
+                self._connection = Request(self.scope, body.capped(receive, self.body_limit, self.scope), self._send)
         return self._connection
 
     def join(self, scope: Scope, receive: Receive) -> None:
@@ -269,6 +293,10 @@ class Call:
 
     async def send(self, message: Message) -> None:
         """Send *message*; the head gets every header that guards and gate add."""
+        if self.weighs is not None and self.status is None and message.get("status", 400) < 400:
+            await self.weighs.weigh()
+        if self.overruled_by is not None and self.status is None:
+            self._cut_off(message)
         kind = message["type"]
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             message["headers"] = self.finish(message["status"], message.get("headers", ()))
@@ -276,6 +304,20 @@ class Call:
         elif self.status is None:
             self.status = {"websocket.accept": 101, "websocket.close": 403}.get(kind)
         await self._send(message)
+
+    def _cut_off(self, message: Message) -> None:
+        """Let nothing out but what says the same as the refusal; whoever sends is told that nobody listens."""
+        if self.overruled_by is not None and message.get("status") != self.overruled_by.status_code:
+            self.cut_off = True
+            # What a server raises for a client that has left: an app stops, and a transaction rolls back.
+            raise ConnectionAbortedError("the request was refused, so this answer has nowhere to go")
+
+    async def conclude(self, send: Send) -> None:
+        """Send the refusal that overrules every answer, where no answer has begun."""
+        error, self.overruled_by, self.cut_off = self.overruled_by, None, False
+        if error is not None and not self.started:
+            outcome = await refuse(error, self)
+            await outcome.send(self.scope, self._receive, send)
 
     def finish(self, status: int, headers: Iterable[RawHeader]) -> RawHeaders:
         """Return the headers of an answer with all that belongs to it, and remember its status."""

@@ -15,7 +15,7 @@ from gatewright._core.guard import Guard
 from gatewright._core.pipeline import Pipeline
 from gatewright.errors import ConfigurationError
 
-__all__ = ["App", "Decorator", "compose", "guarded_by"]
+__all__ = ["App", "Decorator", "Fold", "compose", "guarded_by"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class Decorator(Protocol):
         ...
 
 
-class _Fold:
+class Fold:
     """A decorator that folds guards into a handler's pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -74,7 +74,7 @@ class _Fold:
 
 def guarded_by(*guards: Guard) -> Decorator:
     """Return a decorator that puts *guards* in front of a handler or an app."""
-    return _Fold(Pipeline().with_(*guards))
+    return Fold(Pipeline().with_(*guards))
 
 
 def compose(*decorators: Decorator) -> Decorator:

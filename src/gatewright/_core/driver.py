@@ -72,9 +72,19 @@ class Driver:
         try:
             await self._answer(call, send)
         except Exception as exc:
-            if call.started or app_handles(exc, call):
-                raise
-            outcome = await refuse(exc, call)
+            await self._refuse(exc, call, send)
+        if call.overruled_by is not None:
+            await call.conclude(send)
+
+    async def _refuse(self, exc: Exception, call: Call, send: Send) -> None:
+        """Answer for *exc*, where no answer has begun and the app's author does not."""
+        if call.cut_off:
+            # Its error is that it was, or comes of it.
+            return
+        if call.started or app_handles(exc, call):
+            raise exc
+        outcome = await refuse(exc, call)
+        if call.overruled_by is None or outcome.status == call.overruled_by.status_code:
             await outcome.send(call.scope, call.receive(), send)
 
     async def _answer(self, call: Call, send: Send) -> None:
@@ -90,14 +100,15 @@ class Driver:
 
 async def run_afterthoughts(call: Call, gate: Gate) -> None:
     """Run what guards left for the end, last left first, even when the request was cancelled."""
-    with anyio.CancelScope(shield=True):
-        while call.afterthoughts:
-            try:
-                done = call.afterthoughts.pop()()
-                if done is not None:
+    while call.afterthoughts:
+        try:
+            done = call.afterthoughts.pop()()
+            if done is not None:
+                # Opened only for what waits, because most have nothing to wait for.
+                with anyio.CancelScope(shield=True):
                     await done
-            except Exception as exc:
-                gate.log.unhandled(exc, {"request_id": call.request_id, "where": "afterthought"})
+        except Exception as exc:
+            gate.log.unhandled(exc, {"request_id": call.request_id, "where": "afterthought"})
 
 
 async def close(call: Call) -> None:

@@ -123,7 +123,11 @@ class GuardedFunction:
                 if outermost:
                     await close(call)
                 raise
-        response = outcome.app if isinstance(outcome.app, Response) else Rendered(outcome)
+        response: Response = Rendered(outcome)
+        if isinstance(outcome.app, Response):
+            response = outcome.app
+            # What a surround left on the outcome is what is sent.
+            response.status_code, response.raw_headers = outcome.status, outcome.headers
         return Answering(response, call) if outermost else response
 
     async def _outcome(self, call: Call, receivers: tuple[Any, ...]) -> Outcome:

@@ -6,17 +6,19 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from starlette.types import ASGIApp
 
 from gatewright._core.address import Proxies
-from gatewright._core.buckets import check_url
+from gatewright._core.advice import Advice
 from gatewright._core.call import Call
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright._core.headers import API, HeaderPolicy
 from gatewright._core.ids import RequestIds
 from gatewright._core.keys import Key, key_bytes
 from gatewright._core.names import Names
+from gatewright._core.storage.opening import Storage, open_backend
 from gatewright.errors import ConfigurationError
 from gatewright.mapper import ErrorMapper
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from gatewright._core.app import GuardedApp
     from gatewright._core.log import Log
-    from gatewright._core.storage import Store
+    from gatewright._core.storage.contract import Backend, Leases, Records, Store
     from gatewright.cookie import Cookie
 
 __all__ = ["Gate", "default_gate", "forget_default_gate"]
@@ -39,7 +41,8 @@ class Gate:
 
     Args:
         keys: secrets of 32 bytes or more, newest first; the older ones still verify. A str is taken as UTF-8.
-        storage: where limits and records live, in the URL vocabulary of `limits`; `memory://` is embedded.
+        storage: where limits, leases and records live: a URL in the vocabulary of `limits`, or a `Storage` that also
+            says what to do while that place does not answer; `memory://` is embedded.
         trusted_proxies: networks whose `X-Forwarded-*` is believed, such as `["10.0.0.0/8"]`.
         errors: maps your exceptions to answers.
         log: a structlog logger; by default yours where structlog is configured, else JSON lines on stderr.
@@ -59,7 +62,7 @@ class Gate:
         self,
         *,
         keys: Sequence[Key] = (),
-        storage: str = "memory://",
+        storage: str | Storage = "memory://",
         trusted_proxies: Sequence[str] = (),
         errors: ErrorMapper | None = None,
         log: object | None = None,
@@ -78,7 +81,7 @@ class Gate:
         if body_limit < 0:
             raise ConfigurationError(f"Gate(body_limit={body_limit}): write a number of bytes, 0 or more")
         self.keys: tuple[bytes, ...] = tuple(key_bytes(key) for key in keys)
-        self.storage: str = check_url(storage)
+        self.storage: Storage = storage if isinstance(storage, Storage) else Storage(storage)
         self.proxies: Proxies = Proxies(trusted_proxies)
         self.errors: ErrorMapper = ErrorMapper() if errors is None else errors
         self.clock = clock
@@ -88,20 +91,49 @@ class Gate:
         self.on_unhandled = on_unhandled
         self.entropy = entropy
         self.request_id: Callable[[bytes | None], str] = RequestIds(entropy).take
+        self.advice: Advice = Advice(_Report(self))
         self._logger = log
         # Looked at now, used by the log, which is made late because structlog is slow to load.
         Names(redact)
         self._redact = tuple(redact)
 
     def __repr__(self) -> str:
-        return f"<Gate storage={self.storage.partition('://')[0]}:// keys={len(self.keys)}>"
+        return f"<Gate storage={self.storage.scheme}:// keys={len(self.keys)}>"
 
     @cached_property
-    def store(self) -> Store:
-        """Return the storage of limits and records, connected when first asked for."""
-        from gatewright._core.storage import open_store
+    def backend(self) -> Backend:
+        """Return the storage, connected when it is first asked something."""
+        backend = open_backend(self.storage, self.clock, self.entropy, _Report(self))
+        if backend.local:
+            self.advice.about_workers(self.storage.scheme)
+        return backend
 
-        return open_store(self.storage, self.clock)
+    @property
+    def store(self) -> Store:
+        """Return what counts limits."""
+        return self.backend.store
+
+    @property
+    def leases(self) -> Leases:
+        """Return what lends slots."""
+        return self.backend.leases
+
+    def records(self, who: str) -> Records:
+        """Return what remembers work that was done.
+
+        Raises:
+            ConfigurationError: where the storage cannot claim atomically, in the name of *who* needs it.
+        """
+        if self.backend.records is None:
+            raise ConfigurationError(
+                f'{who} needs a storage that can claim: write Gate(storage="redis://..."), and not {self.storage!r}'
+            )
+        return self.backend.records
+
+    async def close(self) -> None:
+        """Let go of the storage's connections; the app's lifespan does it, where the app has one."""
+        if "backend" in vars(self):
+            await self.backend.close()
 
     @cached_property
     def log(self) -> Log:
@@ -142,6 +174,18 @@ class Gate:
         from gatewright._core.app import GuardedApp
 
         return GuardedApp.around(app, gate=self)
+
+
+class _Report:
+    """Write to a gate's log without keeping the gate: plans hold its storage, and must not outlive their app by it."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = ref(gate)
+
+    def __call__(self, level: str, event: str, /, **fields: object) -> None:
+        gate = self._gate()
+        if gate is not None:
+            gate.log.event(level, event, **fields)
 
 
 _DEFAULT: dict[str, Gate] = {}

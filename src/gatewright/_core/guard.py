@@ -40,25 +40,29 @@ class Guard:
     - `bind(gate)`, when the gate is known: return a guard that holds what it needs (keys, storage, prebuilt headers);
     - `enter(call)`, for each request: a plain function, or an `async def` where it does I/O.
 
+    One that wants to know what becomes of the calls that it let pass has `refused(call, by)`, too.
+
     Attributes:
         name: what logs and `repr(pipeline)` show.
         phase: when it runs; a class attribute, or a field where it depends on the configuration.
         rank: order within the phase, lowest first.
         provides: the types that handlers may ask for once this guard has passed.
-        needs: the types that another guard of the pipeline has to provide.
+        needs: the types that another guard of the pipeline has to provide; a class attribute, or a field.
         single: whether a second one in the same pipeline is a mistake.
         reads_handler: whether it works from a handler's annotations, so that it cannot guard a whole app.
         reads_body: whether it reads the body, which a websocket does not have.
+        reads_first: whether it has to be there before anybody reads the body, which a plain FastAPI route does first.
     """
 
     name: ClassVar[str]
     phase: Phase
     rank: ClassVar[int] = 0
     provides: ClassVar[tuple[Hashable, ...]] = ()
-    needs: ClassVar[tuple[Hashable, ...]] = ()
+    needs: tuple[Hashable, ...] = ()
     single: ClassVar[bool] = False
     reads_handler: ClassVar[bool] = False
     reads_body: ClassVar[bool] = False
+    reads_first: ClassVar[bool] = False
 
     def merge(self, others: Sequence[Self]) -> Sequence[Self]:
         """Fold *others*, of the same type and phase and in canonical order, into fewer guards."""
@@ -79,6 +83,9 @@ class Guard:
     def enter(self, call: Call) -> Entering:
         """Let *call* pass, refuse it, or answer it."""
         raise NotImplementedError
+
+    def refused(self, call: Call, by: Guard) -> None:
+        """Hear that *by*, a later guard of the same pipeline, refused a call that this one had let pass."""
 
 
 Proceed = Callable[[], Awaitable["Outcome"]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from gatewright._core.call import Call
 from gatewright._core.handler import Handler, Kind, Want
 from gatewright._core.log import Logger
 from gatewright._core.principal import Principal
+from gatewright._core.threads import in_thread
 from gatewright.errors import Unauthorized
 
 __all__ = ["Invocation"]
@@ -35,7 +35,7 @@ class Invocation:
         if self._positional:
             receivers = (*receivers, call.connection)
         if self._sync:
-            return await run_in_threadpool(self._function, *receivers, **arguments)
+            return await in_thread(call, self._function, *receivers, **arguments)
         return await self._function(*receivers, **arguments)
 
     def arguments(self, call: Call, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection, Request
@@ -33,6 +32,7 @@ from gatewright._core.handler import PRIVATE, Kind
 from gatewright._core.pipeline import Host
 from gatewright._core.refuse import Rendered, answer_of, app_handles, refusal, renders_envelopes
 from gatewright._core.render import ANYTHING, declares_result, extra_headers, paginated
+from gatewright._core.threads import in_thread
 from gatewright.result import Err, Ok, is_ok, is_page
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Operation:
                 return self._answered(turn.answer, turn)
             arguments = self._arguments(turn, kwargs)
             if self._function.early.kind is Kind.SYNC:
-                result = await run_in_threadpool(self._function.function, *args, **arguments)
+                result = await in_thread(turn.call, self._function.function, *args, **arguments)
             else:
                 result = await self._function.function(*args, **arguments)
             return self._hand_over(result, turn)

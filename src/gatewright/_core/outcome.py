@@ -63,7 +63,7 @@ class Outcome:
             # 1008, policy violation (RFC 6455, section 7.4.1); before accept the server turns it into a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         elif self.app is not None:
-            if isinstance(self.app, Response):
+            if isinstance(self.app, Response) and self.status:
                 # What a surround left on the outcome is what is sent.
                 self.app.status_code, self.app.raw_headers = self.status, self.headers
             await self.app(scope, receive, send)

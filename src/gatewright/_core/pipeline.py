@@ -94,9 +94,12 @@ def _check_guard(guard: Guard, handler: Handler | None, host: Host, who: str, pr
         raise ConfigurationError(f"{guard.name} reads a handler's annotations; put it on the handler, not on an app")
     if host is Host.WEBSOCKET and (isinstance(guard, Surround) or guard.reads_body):
         raise ConfigurationError(f"{who}: a websocket has no body and no answer for {guard.name}; take it away")
-    if host is Host.DEPENDENCY and isinstance(guard, Surround):
+    if host is Host.DEPENDENCY and (isinstance(guard, Surround) or guard.reads_first):
+        why = "comes before the body, which a plain FastAPI route reads first"
+        if isinstance(guard, Surround):
+            why = "encloses the whole answer, which a plain FastAPI route cannot give"
         raise ConfigurationError(
-            f"{who}: {guard.name} encloses the whole answer, which a plain FastAPI route cannot give; write "
+            f"{who}: {guard.name} {why}; write "
             "APIRouter(route_class=gatewright.fastapi.GuardedRoute), or gate.install(app)"
         )
 

@@ -31,7 +31,7 @@ class Plan:
         acts: the guards as they were written, for pipelines inside this one.
     """
 
-    __slots__ = ("acts", "encloses", "guards", "passed", "steps", "wants_body")
+    __slots__ = ("acts", "encloses", "guards", "listeners", "passed", "steps", "wants_body")
 
     def __init__(self, guards: tuple[Guard, ...], acts: tuple[Guard, ...]) -> None:
         surrounds = [guard for guard in guards if isinstance(guard, Surround)]
@@ -39,6 +39,9 @@ class Plan:
         self.acts: tuple[Guard, ...] = acts
         self.steps: tuple[tuple[int, Callable[[Call], Entering]], ...] = tuple(
             (index, guard.enter) for index, guard in enumerate(guards) if guard not in surrounds
+        )
+        self.listeners: tuple[tuple[int, Guard], ...] = tuple(
+            (index, guard) for index, guard in enumerate(guards) if type(guard).refused is not Guard.refused
         )
         self.passed: dict[str, str] = {guard.name: "passed" for guard in guards}
         self.encloses: bool = bool(surrounds)
@@ -60,7 +63,7 @@ class Plan:
                         self._stopped(call, index, "answered")
                         return answer
         except ApiError as exc:
-            self._stopped(call, index, f"refused: {exc.code}")
+            self._refused(call, index, exc)
             raise
         call.guards = {**call.guards, **self.passed} if call.guards else self.passed
         call.acted = self.acts
@@ -83,7 +86,7 @@ class Plan:
                 if answer is not None and not isinstance(answer, Answer):
                     answer = await answer
             except ApiError as exc:
-                self._stopped(call, index, f"refused: {exc.code}")
+                self._refused(call, index, exc)
                 raise
             if answer is not None:
                 self._stopped(call, index, "answered")
@@ -101,17 +104,28 @@ class Plan:
                 raise RuntimeError(f"{surround.name} proceeded twice; declare `repeats = True` where that is safe")
             proceeded = True
             outcome = await self._run_from(index + 1, call, terminal)
-            return await collected(outcome, call) if surround.wants_body and outcome.body is None else outcome
+            if surround.wants_body and outcome.body is None:
+                outcome = await collected(outcome, call)
+            if call.overruled_by is not None:
+                # Nobody will get this answer, so nobody shall commit, keep or repeat it.
+                raise call.overruled_by
+            return outcome
 
         try:
             outcome = await surround.around(call, proceed)
         except ApiError as exc:
             if not proceeded:
-                self._stopped(call, index, f"refused: {exc.code}")
+                self._refused(call, index, exc)
             raise
         if not proceeded:
             self._stopped(call, index, "answered")
         return outcome
+
+    def _refused(self, call: Call, index: int, exc: ApiError) -> None:
+        self._stopped(call, index, f"refused: {exc.code}")
+        for at, guard in self.listeners:
+            if at < index:
+                guard.refused(call, self.guards[index])
 
     def _stopped(self, call: Call, index: int, how: str) -> None:
         before = {guard.name: "passed" for guard in self.guards[:index]}

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gatewright._core.accept import prefers_problem
-from gatewright._core.outcome import Outcome, beside, raw_headers
+from gatewright._core.outcome import Outcome, RawHeaders, beside, raw_headers
 from gatewright.errors import ApiError, BadRequest, InternalError, InvalidInput
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def refusal(error: ApiError, call: Call) -> Outcome:
         facts["details"] = error.details
     facts["request_id"] = call.request_id
     if prefers_problem(call.headers.get(b"accept")):
-        kind, body = _PROBLEM, _json(type="about:blank", title=message, status=status, **facts)
+        problem: dict[str, object] = {"type": error.problem_type, "title": message, "status": status}
+        kind, body = _PROBLEM, _json(**{**error.facts, **problem, **facts})
     else:
         kind, body = JSON, _json(success=False, error=message, **facts)
     own = raw_headers(error.headers)
@@ -183,11 +184,11 @@ class Rendered(Response):
     """An outcome, where a framework wants a response."""
 
     def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.status_code = outcome.status
+        self.outcome: Outcome = outcome
+        self.status_code: int = outcome.status
         self.background: BackgroundTask | None = None
-        self.body = outcome.body or b""
-        self.raw_headers = outcome.headers
+        self.body: bytes = outcome.body or b""
+        self.raw_headers: RawHeaders = outcome.headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the outcome, as it was left; then work that was added to it."""

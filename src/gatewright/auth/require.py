@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard
@@ -43,7 +43,7 @@ class Require(Guard):
 
     name = "require"
     phase = Phase.AUTHORIZE
-    needs: ClassVar[tuple[Hashable, ...]] = (Principal,)
+    needs: tuple[Hashable, ...] = field(default=(Principal,), init=False)
 
     def __repr__(self) -> str:
         return f"require({self.requirement!r})"

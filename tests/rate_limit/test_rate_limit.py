@@ -16,46 +16,15 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from gatewright import ConfigurationError, Decorator, Gate, Ok, Phase, Principal, compose, ok, with_rate_limit
-from gatewright._core.buckets import Charge, Hit, MemoryStore, Standing
 from gatewright._core.call import Call
-from gatewright._core.decorate import guarded_by
+from gatewright._core.callers import By
 from gatewright._core.function import state_of
 from gatewright.errors import TooManyRequests
-from gatewright.rate_limit import By, by_address, by_principal, metered
+from gatewright.rate_limit import by_address, by_header, by_principal, metered
 from gatewright.testing import EventList, FrozenClock, call, enter, handshake, make_call
-from tests.toys import Identify
+from tests.rate_limit.kit import ANN, far_gate, from_header, hello, identified, statuses
 
 pytestmark = pytest.mark.anyio
-
-ANN = Principal("ann")
-identified = guarded_by(Identify())
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def log() -> EventList:
-    return EventList()
-
-
-@pytest.fixture
-def gate(clock: FrozenClock, log: EventList) -> Gate:
-    return Gate(clock=clock, log=log)
-
-
-async def hello() -> Ok[str]:
-    return ok("hello")
-
-
-async def statuses(target: Any, times: int, **request: Any) -> list[int]:
-    return [(await call(target, **request)).status for _ in range(times)]
-
-
-def from_header(call: Call) -> str:
-    return (call.header(b"x-key") or b"").decode("latin-1")
 
 
 async def from_header_later(call: Call) -> str:
@@ -80,11 +49,14 @@ async def test_calls_over_the_limit_are_refused_until_the_window_ends(gate: Gate
         lambda: with_rate_limit("10/minute", "0/second"),
         lambda: with_rate_limit(hello),  # type: ignore[arg-type]  # the mistake: no parentheses
         lambda: with_rate_limit("10/minute", by="ip"),  # type: ignore[arg-type]  # the mistake
+        lambda: with_rate_limit("10/minute", by=by_header),  # type: ignore[arg-type]  # the mistake: no name
         lambda: with_rate_limit("10/minute", cost=0),
         lambda: with_rate_limit("10/minute", cost=-1),
         lambda: with_rate_limit("10/minute", cost=True),
         lambda: with_rate_limit("10/minute", "5/second", cost=6),
         lambda: with_rate_limit("10/minute", scope=""),
+        lambda: with_rate_limit("10/minute", count="some"),  # type: ignore[arg-type]  # the mistake
+        lambda: with_rate_limit("10/minute", on_error="ajar"),  # type: ignore[arg-type]  # the mistake
     ],
 )
 async def test_story_a_mistake_raises_when_decorating(mistake: Any) -> None:
@@ -231,8 +203,8 @@ async def test_a_websocket_is_refused_before_it_is_accepted(gate: Gate) -> None:
 async def test_principals_are_counted_after_they_are_identified(gate: Gate) -> None:
     """By principal, one address has as many budgets as callers; who is not identified is not counted."""
     limited = compose(with_rate_limit("1/minute", by=by_principal), identified)(hello)
-    calls = [{"x-caller": "ann"}, {}, {"x-caller": "bob"}, {"x-caller": "ann"}]
-    assert [(await call(limited, gate=gate, headers=headers)).status for headers in calls] == [200, 401, 200, 429]
+    calls = [{"x-caller": "ann"}, {"x-caller": "bob"}, {"x-caller": "ann"}]
+    assert [(await call(limited, gate=gate, headers=headers)).status for headers in calls] == [200, 200, 429]
 
 
 async def test_a_limit_by_principal_wants_somebody_to_identify_them(gate: Gate) -> None:
@@ -310,11 +282,17 @@ async def test_a_metered_function_runs_once_the_principal_is_known(gate: Gate) -
 
 
 async def test_the_phase_follows_from_who_is_counted() -> None:
-    """Limits by address run before anybody is identified, limits by principal after."""
+    """Limits by address run before anybody is identified, limits by principal after; those watch for 401s, too."""
     both = compose(with_rate_limit("1/day", by=by_principal), identified, with_rate_limit("2/day"))(hello)
     state = state_of(both)
     assert state is not None
-    assert [guard.phase for guard in state.pipeline.guards] == [Phase.ADMIT, Phase.IDENTIFY, Phase.METER]
+    order = [(guard.phase, guard.name) for guard in state.pipeline.guards]
+    assert order == [
+        (Phase.ADMIT, "with_rate_limit"),
+        (Phase.ADMIT, "credential_limit"),
+        (Phase.IDENTIFY, "identify"),
+        (Phase.METER, "with_rate_limit"),
+    ]
 
 
 async def test_a_flood_of_bad_credentials_is_paid_by_the_address(gate: Gate) -> None:
@@ -474,7 +452,7 @@ async def test_story_no_header_is_sent_twice(gate: Gate) -> None:
     answer = await call(limited, gate=gate, headers={"x-caller": "ann"})
     names = [name for name, _ in answer.raw_headers]
     assert names.count(b"ratelimit") == names.count(b"ratelimit-policy") == 1
-    assert answer.headers["ratelimit"] == '"7-per-minute";r=6;t=60'
+    assert answer.headers["ratelimit"] == '"5-per-minute";r=4;t=60, "6-per-minute";r=5;t=60, "7-per-minute";r=6;t=60'
 
 
 async def test_the_log_says_which_limit_refused(gate: Gate, log: EventList) -> None:
@@ -500,22 +478,9 @@ def test_who_is_counted_can_be_asked_without_a_limit() -> None:
 # Stores that have to be waited for
 
 
-class FarStore:
-    """A store in another process, as far as anybody can tell."""
-
-    def __init__(self, clock: FrozenClock) -> None:
-        self.memory = MemoryStore(clock)
-        self.hits: list[list[tuple[Charge, str]]] = []
-
-    async def hit(self, charges: Hit, /) -> Sequence[Standing]:
-        self.hits.append(list(charges))
-        return self.memory.hit(charges)
-
-
-async def test_an_async_store_is_asked_once_for_all_limits(clock: FrozenClock) -> None:
+async def test_an_async_store_is_asked_once_for_all_limits(clock: FrozenClock, log: EventList) -> None:
     """Whatever the number of limits, a decision is one question, so that it can be one round trip."""
-    gate = Gate(clock=clock, log=EventList())
-    far = gate.__dict__["store"] = FarStore(clock)
+    gate, far = far_gate(clock, log)
     limited = compose(with_rate_limit("2/minute; 9/hour"), with_rate_limit("5/second", by=from_header_later))(hello)
     assert await statuses(limited, 3, gate=gate, headers={"x-key": "a"}) == [200, 200, 429]
     assert [len(charges) for charges in far.hits] == [3, 3, 3]

@@ -1,0 +1,1 @@
+"""Where limits, leases and records lie."""
