@@ -50,6 +50,8 @@ from gatewright.errors import TooManyRequests as TooManyRequests
 from gatewright.errors import Unauthorized as Unauthorized
 from gatewright.errors import UnsupportedMedia as UnsupportedMedia
 from gatewright.headers import security_headers as security_headers
+from gatewright.lockout import Attempts as Attempts
+from gatewright.lockout import lockout as lockout
 from gatewright.mapper import ErrorMapper as ErrorMapper
 from gatewright.pagination import paginate as paginate
 from gatewright.rate_limit import Meter as Meter
@@ -76,12 +78,15 @@ from gatewright.validation import FromQuery as FromQuery
 from gatewright.validation import validate as validate
 
 if TYPE_CHECKING:
+    from gatewright.concurrency import limit_concurrency as limit_concurrency
+    from gatewright.idempotency import idempotent as idempotent
     from gatewright.webhooks import Verified as Verified
     from gatewright.webhooks import verify_webhook as verify_webhook
 
 __all__ = [
     "ApiError",
     "ApiKey",
+    "Attempts",
     "BadGateway",
     "BadRequest",
     "BearerToken",
@@ -131,7 +136,10 @@ __all__ = [
     "by_principal_or_address",
     "compose",
     "err",
+    "idempotent",
     "limit_body",
+    "limit_concurrency",
+    "lockout",
     "metered",
     "ok",
     "paginate",
@@ -148,6 +156,8 @@ __all__ = [
 
 # Not every app has them. Only names that no module of ours has: once imported, the module would be found instead.
 _LATE = {
+    "limit_concurrency": "gatewright.concurrency",
+    "idempotent": "gatewright.idempotency",
     "Verified": "gatewright.webhooks",
     "verify_webhook": "gatewright.webhooks",
 }

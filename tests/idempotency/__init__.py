@@ -1,0 +1,1 @@
+"""Doing once what is asked for twice."""
