@@ -241,7 +241,9 @@ def test_every_guard_of_the_blog_is_among_those_taken_away() -> None:
     from blog import handlers
 
     endpoints = [value for value in vars(handlers).values() if hasattr(value, "pipeline") and hasattr(value, "handler")]
-    guards = sum(len(endpoint.pipeline.guards) for endpoint in endpoints)
+    names = [guard.name for endpoint in endpoints for guard in endpoint.pipeline.guards]
+    # A limit by principal brings one along.
+    guards = len(names) - names.count("credential_limit")
     assert guards == sum(mutant.app == "starlette" for mutant in MUTANTS.values())
 
 

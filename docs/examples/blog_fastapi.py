@@ -12,11 +12,13 @@ from blog import posts, settings, supporters, users
 from blog.db import Post, User
 from blog.gate import gate, session
 from blog.handlers import own_account
+from blog.limits import login_failures, reading
 from blog.routes import lifespan
 from blog.schemas import Credentials, PostChanges, PostId, PostIn, PostOut, Registration, UserChanges, UserOut
 from fastapi import APIRouter, Depends, FastAPI, Response
 
 from gatewright import (
+    Attempts,
     FromBody,
     Page,
     PageParams,
@@ -24,6 +26,8 @@ from gatewright import (
     Result,
     Unauthorized,
     by_principal,
+    by_principal_or_address,
+    idempotent,
     limit_body,
     ok,
     paginate,
@@ -63,13 +67,16 @@ async def register(body: FromBody[Registration]) -> Result[UserOut]:
 
 
 @router.post("/auth/login")
-@with_rate_limit("5/minute")
+@login_failures
+@with_rate_limit("30/minute")
 @validate
-async def login(body: FromBody[Credentials]) -> Result[UserOut]:
+async def login(body: FromBody[Credentials], attempts: Attempts) -> Result[UserOut]:
     """Begin a session."""
-    user = await users.by_password(body)
-    if user is None:
-        raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
+    async with attempts(body.email) as attempt:
+        user = await users.by_password(body)
+        if user is None:
+            raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
+        await attempt.succeed()
     roles = ["admin"] if user.is_admin else []
     return ok(user, cookies=[session.create_session(user.id, roles=roles)])
 
@@ -121,6 +128,8 @@ async def delete_user(user: UserInPath) -> None:
 
 
 @router.get("/posts")
+@with_auth(session, optional=True)
+@with_rate_limit(reading, by=by_principal_or_address)
 @paginate(max_limit=50)
 async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
     """List the posts, newest first."""
@@ -130,6 +139,7 @@ async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
 @router.post("/posts", status_code=201)
 @limit_body(100_000)
 @with_rate_limit("30/minute", by=by_principal)
+@idempotent()
 @with_auth(session)
 @validate
 async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[PostOut]:

@@ -95,8 +95,8 @@ def header(name: str, pattern: str, shown: str | None = None) -> Check:
 
 
 def limit(amount: int) -> Check:
-    """Expect the announcement of so many requests per minute."""
-    return header("RateLimit-Policy", rf'"[^"]+";q={amount};w=60', f"...;q={amount};w=60")
+    """Expect the announcement of so many requests per minute, among the limits of the app."""
+    return header("RateLimit-Policy", rf'(?:.*, )?"[^"]+";q={amount};w=60(?:, .*)?', f"...;q={amount};w=60")
 
 
 def cookie(attributes: str, value: str = "[^;]+") -> Check:

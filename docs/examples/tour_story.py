@@ -70,7 +70,7 @@ def accounts(visit: Visit) -> tuple[str, str]:
 
 
 def sessions(visit: Visit) -> None:
-    """Log in, until that is too often."""
+    """Log in, and guess until that is too often."""
     path, wrong = "/api/auth/login", refused(401, "wrong_credentials")
     challenge = header("WWW-Authenticate", 'Session realm="api"')
     for title, given in {
@@ -81,16 +81,12 @@ def sessions(visit: Visit) -> None:
     for whose, given in {"ada": ADA, "bob": BOB, "admin": ADMIN}.items():
         reply = visit.step(f"log in: {whose}", "POST", path, status(200), cookie(COOKIE), send=_credentials(given))
         visit.sessions[whose] = Session.begun(whose, reply)
-    visit.step(
-        "the sixth login of a minute",
-        "POST",
-        path,
-        *refused(429, "too_many_requests"),
-        header("Retry-After", r"\d+", "<seconds>"),
-        header("RateLimit", r'"[^"]+";r=0;t=\d+', "...;r=0;t=<seconds>"),
-        limit(5),
-        send=_credentials(ADA),
-    )
+    guess = _credentials(BOB | {"email": "nobody@example.com"})
+    for title in ("second", "third", "fourth", "fifth"):
+        visit.step(f"the {title} wrong password", "POST", path, *wrong, limit(30), send=guess)
+    wait = header("Retry-After", r"\d+", "<seconds>")
+    visit.step("locked, though there is no such account", "POST", path, *refused(429, "locked_out"), wait, send=guess)
+    visit.step("other accounts are not", "POST", path, status(200), cookie(COOKIE), send=_credentials(ADA))
 
 
 def _credentials(of: Mapping[str, str]) -> dict[str, str]:
@@ -110,7 +106,14 @@ def publishing(visit: Visit) -> int:
     )
     forged = Session("a forger", ada.value[:-4] + ("aaaa" if not ada.value.endswith("aaaa") else "bbbb"))
     visit.step("a forged session", "POST", path, *refused(401, "invalid_token"), send=post, session=forged)
-    reply = visit.step("post", "POST", path, status(201), data(title="Hello"), limit(30), send=post, session=ada)
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    hello = (status(201), data(title="Hello"))
+    reply = visit.step("post", "POST", path, *hello, limit(30), send=post, headers=key, session=ada)
+    same = (*hello, data(id=reply.data.get("id")), header("Idempotent-Replayed", "true"))
+    visit.step("the same again, after a lost answer", "POST", path, *same, send=post, headers=key, session=ada)
+    reused = refused(422, "idempotency_key_reused")
+    other = post | {"title": "Another"}
+    visit.step("another post under the same key", "POST", path, *reused, send=other, headers=key, session=ada)
     bad = refused(400, "validation_failed")
     visit.step("a post without a title", "POST", path, *bad, details("title"), send={"text": "?"}, session=ada)
     visit.step(
@@ -149,6 +152,11 @@ def reading(visit: Visit, post_id: int) -> None:
     visit.step("the next page", "GET", f"{path}?limit=2&page=2", status(200), second)
     clamped = items(3, page=1, limit=50, total=3, totalPages=1)
     visit.step("a limit too high is clamped", "GET", f"{path}?limit=1000", status(200), clamped)
+    visit.step("visitors may read less often", "GET", path, status(200), limit(60))
+    visit.step("than users", "GET", path, status(200), limit(600), session=visit.sessions["ada"])
+    if not visit.wrapped:
+        unlimited = header("RateLimit-Policy", "", "(none)")
+        visit.step("and administrators", "GET", path, status(200), unlimited, session=visit.sessions["admin"])
     visit.step("no such page", "GET", f"{path}?page=0", *bad, details("page"))
     visit.step("read", "GET", f"{path}/{post_id}", status(200), data(id=post_id, title="Hello"))
     visit.step("no number", "GET", f"{path}/first", *bad, details("post_id"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blog import posts, settings, supporters, users
 from blog.gate import session
+from blog.limits import login_failures, reading
 from blog.schemas import (
     Credentials,
     PostChanges,
@@ -15,6 +16,7 @@ from blog.schemas import (
     UserOut,
 )
 from gatewright import (
+    Attempts,
     Call,
     FromBody,
     FromPath,
@@ -24,6 +26,8 @@ from gatewright import (
     Result,
     Unauthorized,
     by_principal,
+    by_principal_or_address,
+    idempotent,
     limit_body,
     ok,
     paginate,
@@ -46,13 +50,16 @@ async def register(body: FromBody[Registration]) -> Result[UserOut]:
     return ok(await users.register(body), status=201)
 
 
-@with_rate_limit("5/minute")
+@login_failures
+@with_rate_limit("30/minute")
 @validate
-async def login(body: FromBody[Credentials]) -> Result[UserOut]:
+async def login(body: FromBody[Credentials], attempts: Attempts) -> Result[UserOut]:
     """Begin a session."""
-    user = await users.by_password(body)
-    if user is None:
-        raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
+    async with attempts(body.email) as attempt:
+        user = await users.by_password(body)
+        if user is None:
+            raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
+        await attempt.succeed()
     roles = ["admin"] if user.is_admin else []
     return ok(user, cookies=[session.create_session(user.id, roles=roles)])
 
@@ -106,6 +113,8 @@ async def delete_user(user_id: FromPath[str]) -> Result[None]:
 # Posts
 
 
+@with_auth(session, optional=True)
+@with_rate_limit(reading, by=by_principal_or_address)
 @paginate(max_limit=50)
 async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
     """List the posts, newest first."""
@@ -114,6 +123,7 @@ async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
 
 @limit_body(100_000)
 @with_rate_limit("30/minute", by=by_principal)
+@idempotent()
 @with_auth(session)
 @validate
 async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[PostOut]:
