@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Self
 
 from gatewright._core.call import Call
-from gatewright._core.callers import By, Metered, function_name, named_caller
+from gatewright._core.callers import By, Metered, caller_of, function_name
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Guard
 from gatewright._core.handler import Handler
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
+from gatewright._core.problems import QUOTA_EXCEEDED, REDUCED_CAPACITY
 from gatewright._core.storage.contract import Leases
 from gatewright.errors import ApiError, ConfigurationError, ServiceUnavailable, TooManyRequests
 
@@ -63,7 +63,7 @@ class LimitConcurrency(Guard):
     rank = 2
     error: ClassVar[type[ApiError]] = ServiceUnavailable
     message: ClassVar[str] = "The service is busy"
-    problem: ClassVar[str] = "temporary-reduced-capacity"
+    problem: ClassVar[str] = REDUCED_CAPACITY
 
     most: int
     by: By | None
@@ -111,7 +111,7 @@ class LimitConcurrency(Guard):
                 "RateLimit": f'"{policy}";r=0',
             },
             reason=repr(self),
-            problem_type=f"https://iana.org/assignments/http-problem-types#{self.problem}",
+            problem_type=self.problem,
             facts={"violated-policies": [policy]},
         )
 
@@ -122,7 +122,7 @@ class LimitCaller(LimitConcurrency):
     rank = 1
     error: ClassVar[type[ApiError]] = TooManyRequests
     message: ClassVar[str] = "Too many requests at the same time"
-    problem: ClassVar[str] = "quota-exceeded"
+    problem: ClassVar[str] = QUOTA_EXCEEDED
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +164,7 @@ class _Lending(Guard):
         limit, who = self.limit, ""
         place = (call.route, limit.handler) if limit.scope is None else (limit.scope,)
         if limit.by is not None:
-            said = limit.by(call)
-            who = named_caller(await said if inspect.isawaitable(said) else said, limit.by)
+            who = await caller_of(call, limit.by)
         # A repr, so that no two tuples make one name.
         return repr((*place, self.whose, who))
 

@@ -20,6 +20,7 @@ __all__ = [
     "by_header",
     "by_principal",
     "by_principal_or_address",
+    "caller_of",
     "function_name",
     "is_async",
     "metered",
@@ -119,6 +120,16 @@ def by_header(name: str) -> By:
 def plain(by: By) -> By:
     """Return *by* without its mark."""
     return by.by if isinstance(by, Metered) else by
+
+
+async def caller_of(call: Call, by: By) -> str:
+    """Return whom *by* names, waited for where it is async.
+
+    Raises:
+        ConfigurationError: as `named_caller` does.
+    """
+    who = by(call)
+    return named_caller(await who if inspect.isawaitable(who) else who, by)
 
 
 def named_caller(who: object, by: By) -> str:

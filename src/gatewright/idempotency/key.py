@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from gatewright._core.callers import By, by_address, by_principal, named_caller
+from gatewright._core.callers import By, by_address, by_principal, caller_of, named_caller
 from gatewright.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -56,8 +55,7 @@ async def caller(call: Call, by: By | None) -> Caller:
         ConfigurationError: for a caller without a name, and for one without an address where no other name is known.
     """
     if by is not None:
-        who = by(call)
-        return "by", named_caller(await who if inspect.isawaitable(who) else who, by)
+        return "by", await caller_of(call, by)
     principal = call.principal
     if principal is not None:
         return "principal", principal.method, principal.tenant, named_caller(principal.sub, by_principal)

@@ -14,7 +14,7 @@ from gatewright._core.function import Guarded
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Guard
 from gatewright._core.phase import Phase
-from gatewright._core.storage.contract import Bucket, OnError
+from gatewright._core.storage.contract import Bucket, OnError, check_on_error
 from gatewright._core.storage.limit import parse_limits
 from gatewright.errors import ConfigurationError
 from gatewright.lockout.attempt import Attempt, Attempts
@@ -58,8 +58,7 @@ def lockout(
         raise ConfigurationError(f'lockout(scope={scope!r}): write a name for what is attempted, such as "login"')
     if not callable(normalise):
         raise ConfigurationError(f"normalise={normalise!r}: write a function that takes a name and returns a name")
-    if on_error not in ("local", "open", "closed"):
-        raise ConfigurationError(f'on_error={on_error!r}: write "local", "open" or "closed"')
+    check_on_error(on_error)
     written: dict[Of, str | None] = {"account+network": limit, "network": network, "account": account}
     if limit is None:  # pyright: ignore[reportUnnecessaryComparison]  # untyped callers
         raise ConfigurationError('lockout(None): write how many failures an account takes, such as "5/15 minutes"')

@@ -19,6 +19,7 @@ import anyio
 
 from gatewright._core.address import network_key
 from gatewright._core.call import Call
+from gatewright._core.problems import ABNORMAL_USAGE
 from gatewright._core.storage.contract import Bucket, Charge, Standing, Store
 from gatewright.errors import TooManyRequests
 
@@ -118,7 +119,7 @@ def refusal(call: Call, over: Mapping[Of, float]) -> TooManyRequests:
         "Too many failed attempts; try again later",
         code="locked_out",
         headers={"Retry-After": str(max(1, ceil(max(over.values()))))},
-        problem_type="https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+        problem_type=ABNORMAL_USAGE,
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from gatewright._core.call import Call
-from gatewright._core.callers import By, is_async, named_caller, plain
+from gatewright._core.callers import By, caller_of, is_async, named_caller, plain
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Entering, Guard
 from gatewright._core.handler import Handler
@@ -91,11 +91,12 @@ class _Payer(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """All payers of one route; the sheet, and the rule of each charge, where no tier has to be asked first."""
+    """All payers of one route; the sheet and the rule of each charge hold unless they vary from call to call."""
 
     payers: tuple[_Payer, ...]
     sheet: Sheet
     rules: tuple[Rule, ...]
+    varies: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ class _Counting(Guard):
         """Charge the caller, or refuse."""
         if call.is_preflight:
             return None
-        payers, sheet, rules = self.pages.get(call.route) or self.page(call.route)
+        payers, sheet, rules, _ = self.pages.get(call.route) or self.page(call.route)
         charges: list[Charge] = []
         for _, by, cost, buckets in payers:
             who = by(call)
@@ -147,7 +148,8 @@ class _Counting(Guard):
         ]
         rules = tuple(payer.rule for payer in payers for _ in payer.buckets)
         sheet = sheet_for([(payer.rule, bucket) for payer in payers for bucket in payer.buckets])
-        return self.pages.setdefault(route, _Page(tuple(payers), sheet, rules))
+        varies = any(rule.varies for rule in self.rules)
+        return self.pages.setdefault(route, _Page(tuple(payers), sheet, rules, varies))
 
     def buckets(self, rule: Rule, limits: tuple[Limit, ...], route: str | None) -> tuple[Bucket, ...]:
         """Return what a rule is counted in on a route."""
@@ -199,24 +201,22 @@ class _Waiting(_Counting):
         """Charge the caller, or refuse."""
         if call.is_preflight:
             return
-        payers, sheet, rules = self.pages.get(call.route) or self.page(call.route)
+        payers, sheet, rules, varies = self.pages.get(call.route) or self.page(call.route)
         charges: list[Charge] = []
         dynamic: list[tuple[Rule, Bucket]] = []
         for rule, by, cost, static in payers:
             buckets = static if rule.tier is None else await self._tier(rule, rule.tier, call)
-            who = named_caller(await _awaited(by(call)), by)
+            who = await caller_of(call, by)
             amount = await _cost(cost, call) if callable(cost) else cost
             for bucket in buckets if amount else ():
                 charges.append((bucket, who, min(amount, bucket.limit.capacity)))
                 dynamic.append((rule, bucket))
         if not charges:
             return
-        if any(rule.varies for rule in self.rules):
+        if varies:
             rules = tuple(rule for rule, _ in dynamic)
             sheet = self.remembered(tuple(dynamic), partial(sheet_for, dynamic))
-        standings = self.store.hit(charges)
-        if inspect.isawaitable(standings):
-            standings = await standings
+        standings = await _awaited(self.store.hit(charges))
         self.settle(call, Decision(self.store, sheet, rules, charges, standings))
 
     async def _tier(self, rule: Rule, tier: Tier, call: Call) -> tuple[Bucket, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 from gatewright._core.call import Call
 from gatewright._core.callers import By, by_header, function_name, is_async
 from gatewright._core.outcome import Head
-from gatewright._core.storage.contract import Bucket, OnError
+from gatewright._core.storage.contract import Bucket, OnError, check_on_error
 from gatewright._core.storage.limit import Limit, parse_limits
 from gatewright.errors import ConfigurationError
 
@@ -23,8 +23,6 @@ Cost = Callable[[Call], "int | Awaitable[int]"]
 
 Count = Literal["all", "failures"] | Callable[[Head], bool]
 """Which answers are charged."""
-
-_ON_ERROR = ("local", "open", "closed")
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ class Rule:
             raise ConfigurationError(
                 f'count={self.count!r}: write "all", "failures" or a function of an answer\'s Head'
             )
-        if self.on_error not in _ON_ERROR:
-            raise ConfigurationError(f'on_error={self.on_error!r}: write "local", "open" or "closed"')
+        check_on_error(self.on_error)
         if not self.unit or not self.unit.isascii() or not self.unit.isprintable():
             raise ConfigurationError(f'unit={self.unit!r}: write a word in printable ASCII, such as "tokens"')
 

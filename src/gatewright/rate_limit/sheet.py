@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from gatewright._core.call import Call
+from gatewright._core.problems import QUOTA_EXCEEDED
 from gatewright._core.storage.contract import Bucket, Charge, Standing
 from gatewright.errors import TooManyRequests
 
 __all__ = ["Line", "Sheet"]
-
-_QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,7 @@ class Sheet:
         return TooManyRequests(
             headers={"Retry-After": str(max(1, ceil(wait)))},
             reason=f"over {', '.join(names)}",
-            problem_type=_QUOTA_EXCEEDED,
+            problem_type=QUOTA_EXCEEDED,
             facts={"violated-policies": [name.replace("/", "-per-").replace(" ", "-") for name in names]},
         )
 

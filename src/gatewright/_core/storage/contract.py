@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from gatewright._core.storage.limit import Limit
+from gatewright.errors import ConfigurationError
 
 __all__ = [
     "Backend",
@@ -21,9 +22,20 @@ __all__ = [
     "Records",
     "Standing",
     "Store",
+    "check_on_error",
 ]
 
 OnError = Literal["local", "open", "closed"]
+
+
+def check_on_error(said: object) -> None:
+    """Refuse what says nothing about a store that is down.
+
+    Raises:
+        ConfigurationError: with what to write instead.
+    """
+    if said not in get_args(OnError):
+        raise ConfigurationError(f'on_error={said!r}: write "local", "open" or "closed"')
 
 
 class Bucket(NamedTuple):

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any, Protocol, cast
 
 from gatewright._core.clock import Clock
+from gatewright._core.problems import REDUCED_CAPACITY
 from gatewright._core.storage.contract import (
     Bucket,
     Change,
@@ -27,7 +28,6 @@ from gatewright.errors import ServiceUnavailable
 
 __all__ = ["ResilientLeases", "ResilientRecords", "ResilientStore", "unavailable"]
 
-_REDUCED = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 _Ask = Callable[[Sequence[Charge]], Sequence[Standing] | Awaitable[Sequence[Standing]]]
 _Decide = Callable[[Sequence[Charge]], Sequence[Standing]]
 
@@ -156,7 +156,7 @@ def unavailable(seconds: float) -> ServiceUnavailable:
     """Return the refusal for what cannot be decided while the storage is down."""
     wait = max(1, ceil(seconds))
     return ServiceUnavailable(
-        headers={"Retry-After": str(wait)}, problem_type=_REDUCED, reason="the storage does not answer"
+        headers={"Retry-After": str(wait)}, problem_type=REDUCED_CAPACITY, reason="the storage does not answer"
     )
 
 
