@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.routing import Route
@@ -67,6 +67,10 @@ class WithOpaque(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     value: Annotated[Opaque, BeforeValidator(lambda value: Opaque())]
+
+
+async def _shelf(shelf: int) -> int:
+    return shelf
 
 
 @pytest.fixture(params=["route class", "installed"])
@@ -181,6 +185,27 @@ def test_what_no_client_sends_is_not_shown(how: str) -> None:
     operation = _operation(handler, how)
     assert _shown(operation) == {("query", "q"): (True, "integer")}
     assert "requestBody" not in operation
+
+
+def test_what_only_a_guard_reads_of_the_path_is_shown(how: str) -> None:
+    """An operation has all parameters of its path (OpenAPI 3.1, section 4.8.9); each is there once."""
+
+    @identified
+    @validate
+    async def handler(
+        room: FromPath[int], wall: str, book: FromQuery[str], shelf: Annotated[int, Depends(_shelf)]
+    ) -> Result[None]:
+        return ok()
+
+    operation = _operation(handler, how, path="/{room}/{wall}/{shelf}/{book}")
+    assert len(operation["parameters"]) == 5
+    assert _shown(operation) == {
+        ("path", "room"): (True, "integer"),
+        ("path", "wall"): (True, "string"),
+        ("path", "shelf"): (True, "integer"),
+        ("path", "book"): (True, "string"),
+        ("query", "book"): (True, "string"),
+    }
 
 
 def test_what_the_author_wrote_into_the_operation_is_kept(how: str) -> None:

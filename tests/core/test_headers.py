@@ -58,6 +58,12 @@ def test_a_page_may_run_its_scripts_and_is_not_framed(secure: bool) -> None:
     assert (b"x-content-type-options", b"nosniff") in dressed(HTML, secure=secure)
 
 
+def test_the_forms_of_a_page_say_where_they_are_from() -> None:
+    """Under `no-referrer` a browser sends them with `Origin: null` (Fetch), which no cross-origin check lets pass."""
+    for policy, sent in ((API, b"same-origin"), (HeaderPolicy(referrer_policy="origin"), b"origin")):
+        assert dict(dressed(HTML, policy=policy))[b"referrer-policy"] == sent
+
+
 def test_an_answer_without_a_type_is_data() -> None:
     """An empty answer is not a page."""
     assert b"default-src 'none'" in dict(dressed())[CSP]

@@ -118,6 +118,7 @@ def test_the_memory_of_names_is_bounded() -> None:
         ("x eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_ y", "x [redacted] y"),
         ("sk_live_abcdefgh rk_test_abcdefgh", "[redacted] [redacted]"),
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "[redacted]"),
+        (f"key ck_live_{'a1' * 8}a_{'b2' * 24}b twice", "key ck_live_[redacted] twice"),
         ("ghp_abcdefgh12 AKIAIOSFODNN7EXAMPLE", "[redacted] [redacted]"),
         ("-----BEGIN RSA PRIVATE KEY-----\nab\n-----END RSA PRIVATE KEY----- end", "[redacted] end"),
         ("-----BEGIN PRIVATE KEY-----\nab", "[redacted]"),

@@ -225,7 +225,7 @@ def test_the_scripts_are_in_the_package() -> None:
     """Beside the module, for wheels."""
     module = importlib.import_module("gatewright._core.storage.scripted")
     folder = Path(str(module.__file__)).parent
-    assert {path.stem for path in folder.glob("*.lua")} == {"leases", "limits", "records", "writable"}
+    assert {path.stem for path in folder.glob("*.lua")} == {"leases", "limits", "marks", "records", "writable"}
 
 
 @pytest.mark.anyio

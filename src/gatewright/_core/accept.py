@@ -29,3 +29,12 @@ def _weight(parameter: bytes) -> float:
     if len(digits) > 5 or not digits.replace(b".", b"", 1).isdigit():
         return 0.0
     return min(float(digits), 1.0)
+
+
+def welcomes_pages(accept: bytes | None) -> bool:
+    """Say whether HTML is named, and not refused by a weight of 0; `*/*` alone is what programs send."""
+    for item in (accept or b"")[:1024].lower().split(b","):
+        kind, *parameters = (part.strip() for part in item.split(b";"))
+        if kind in (b"text/html", b"application/xhtml+xml"):
+            return all(_weight(part) > 0 for part in parameters if part.startswith(b"q="))
+    return False

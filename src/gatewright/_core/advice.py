@@ -67,6 +67,14 @@ class Advice:
             'write Gate(trusted_proxies=["unix"]) and let the proxy in front send X-Forwarded-For',
         )
 
+    def about_logout(self, who: str) -> None:
+        """Warn where somebody logged out and a copy of the cookie goes on being good (ASVS 5.0, 7.4.1)."""
+        self._give(
+            "logout",
+            f"{who}: a session was ended, and nothing remembers that, so a copy of its cookie stays valid until it "
+            "expires; write SessionCookie(revoker=Revoker())",
+        )
+
     def _give(self, about: str, text: str, **fields: object) -> None:
         if about not in self._given:
             self._given.add(about)

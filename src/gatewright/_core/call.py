@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gatewright._core.guard import Guard
     from gatewright._core.log import Logger
     from gatewright._core.principal import Principal
+    from gatewright._core.security import SecurityEvent
     from gatewright._core.threads import LeftBehind
 
 __all__ = ["CALL", "Afterthought", "Call"]
@@ -51,6 +52,7 @@ class Call:
         principal: who is calling, once a guard knows.
         route: the route's template, never the concrete path; None where no route matched.
         request_id: this request's id, taken over from the client where it is well formed.
+        security: what happened to the security of the app; see `_core/security`.
         status: the status that was sent, once it was.
         body_limit: how many bytes of body may be read.
         header_policy: the security headers of the answer; None sends none.
@@ -76,6 +78,7 @@ class Call:
     left_behind: LeftBehind | None = None
     entered: object = None
     route: str | None = None
+    security: tuple[SecurityEvent, ...] = ()
     status: int | None = None
     _body: bytes | None = None
     _handed: Receive | None = None
@@ -348,4 +351,4 @@ class Call:
             fields["guards"] = self.guards
         if self.notes is not None:
             fields |= self.notes
-        gate.log.access(fields)
+        gate.log.access(fields, self.security)

@@ -57,19 +57,8 @@ class Fold:
         return f"<decorator {self.pipeline!r}>"
 
     def __call__(self, handler: Any, /) -> Any:
-        if isinstance(handler, BaseRoute):
-            raise ConfigurationError(f"a route is no handler: decorate the endpoint of {handler!r}, below the route")
-        target = _target(handler)
-        if inspect.isfunction(target) or inspect.ismethod(target):
-            is_app = _is_app(handler)
-        elif callable(target) and not inspect.isroutine(target):
-            is_app = True
-        else:
-            raise ConfigurationError(
-                f"guards stand in front of a function or an ASGI app, and {handler!r} is neither; "
-                "@staticmethod and @classmethod go above them"
-            )
-        return GuardedApp.around(handler, self.pipeline) if is_app else guarded_function(handler, self.pipeline)
+        around = GuardedApp.around if _stands_for_app(handler) else guarded_function
+        return around(handler, self.pipeline)
 
 
 def guarded_by(*guards: Guard) -> Decorator:
@@ -94,12 +83,38 @@ class _Composed:
         return f"compose({', '.join(map(repr, self._decorators))})"
 
     def __call__(self, handler: Any, /) -> Any:
+        if self._decorators and _stands_for_app(handler):
+            # All at once: an app is sealed as it is wrapped, and one guard may need another.
+            return Fold(self(_nothing).pipeline)(handler)
         for decorator in self._decorators:
             fold: Callable[[Any], Any] = decorator
             handler = fold(handler)
             if state_of(handler) is None and not isinstance(handler, GuardedApp):
                 raise ConfigurationError(f"compose() takes decorators of gatewright; {decorator!r} made {handler!r}")
         return handler
+
+
+async def _nothing() -> None:
+    """Take decorators that are meant for an app."""
+
+
+def _stands_for_app(handler: Any) -> bool:
+    """Say whether *handler* is an app, and not a function.
+
+    Raises:
+        ConfigurationError: for what is neither.
+    """
+    if isinstance(handler, BaseRoute):
+        raise ConfigurationError(f"a route is no handler: decorate the endpoint of {handler!r}, below the route")
+    target = _target(handler)
+    if inspect.isfunction(target) or inspect.ismethod(target):
+        return _is_app(handler)
+    if callable(target) and not inspect.isroutine(target):
+        return True
+    raise ConfigurationError(
+        f"guards stand in front of a function or an ASGI app, and {handler!r} is neither; "
+        "@staticmethod and @classmethod go above them"
+    )
 
 
 def _target(handler: Any) -> Any:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, cast
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.routing import Route
 
+from gatewright._core.function import GuardedFunction, state_of
 from gatewright._core.handler import Handler, Want
+from gatewright._core.schemes import lets_strangers_pass
 from gatewright.result import PageParams
 
-__all__ = ["document"]
+__all__ = ["document", "document_optional", "guarded_dependencies"]
 
 _MEDIA = {"body": "application/json", "form": "application/x-www-form-urlencoded"}
 _REFERENCE = "#/$defs/"
@@ -37,15 +39,53 @@ def document(route: Route, handler: Handler) -> None:
         if place in _MEDIA:
             content = {_MEDIA[place]: {"schema": _schema(want)}}
             hidden["requestBody"] = {"required": want.required and not want.optional, "content": content}
-        elif place is not None:
+        elif place:
             parameters += _parameters(want, place)
         elif want.key is PageParams:
             parameters += _PAGE.values()
+    parameters += _undeclared(route, handler, {one["name"] for one in parameters if one["in"] == "path"})
     if parameters:
         hidden["parameters"] = parameters
     if hidden:
         extra: Mapping[str, Any] = getattr(route, "openapi_extra", None) or {}
         vars(route)["openapi_extra"] = {**hidden, **extra}
+
+
+def document_optional(route: Route) -> None:
+    """Say in *route*'s operation that it takes callers without credentials too, where its guards do.
+
+    FastAPI collects the schemes by itself, from the first dependencies of guarded functions; that none of them is
+    needed it could not know.
+    """
+    states = [*guarded_dependencies(getattr(route, "dependant", None)), state_of(route.endpoint)]
+    passing = [lets_strangers_pass(state.pipeline) for state in states if state is not None]
+    if True in passing and False not in passing:
+        extra: Mapping[str, Any] = getattr(route, "openapi_extra", None) or {}
+        vars(route)["openapi_extra"] = {"security": [{}], **extra}
+
+
+def guarded_dependencies(dependant: Any) -> Iterator[GuardedFunction]:
+    """Yield the guarded functions among the dependencies of a FastAPI route, at any depth."""
+    for dependency in getattr(dependant, "dependencies", ()):
+        state = state_of(dependency.call)
+        if state is not None:
+            yield state
+        yield from guarded_dependencies(dependency)
+
+
+def _undeclared(route: Any, handler: Handler, told: Set[str]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of the path that no signature names: a guard reads them by itself."""
+    named = {*told, *handler.others, *_path_parameters(getattr(route, "dependant", None))}
+    for name in route.param_convertors:
+        if name not in named:
+            yield _parameter(name, "path", True, {"type": "string"})
+
+
+def _path_parameters(dependant: Any) -> Iterator[str]:
+    for field in getattr(dependant, "path_params", ()):
+        yield field.alias
+    for dependency in getattr(dependant, "dependencies", ()):
+        yield from _path_parameters(dependency)
 
 
 def _parameters(want: Want, place: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from gatewright._core.headers import API, HeaderPolicy
 from gatewright._core.ids import RequestIds
 from gatewright._core.keys import Key, key_bytes
 from gatewright._core.names import Names
+from gatewright._core.origins import origins
 from gatewright._core.storage.opening import Storage, open_backend
 from gatewright.errors import ConfigurationError
 from gatewright.mapper import ErrorMapper
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from gatewright._core.app import GuardedApp
     from gatewright._core.log import Log
-    from gatewright._core.storage.contract import Backend, Leases, Records, Store
+    from gatewright._core.storage.contract import Backend, Leases, Marks, Records, Store
     from gatewright.cookie import Cookie
 
 __all__ = ["Gate", "default_gate", "forget_default_gate"]
@@ -41,9 +42,11 @@ class Gate:
 
     Args:
         keys: secrets of 32 bytes or more, newest first; the older ones still verify. A str is taken as UTF-8.
-        storage: where limits, leases and records live: a URL in the vocabulary of `limits`, or a `Storage` that also
-            says what to do while that place does not answer; `memory://` is embedded.
+        storage: where limits, leases, records and marks live: a URL in the vocabulary of `limits`, or a `Storage` that
+            also says what to do while that place does not answer; `memory://` is embedded.
         trusted_proxies: networks whose `X-Forwarded-*` is believed, such as `["10.0.0.0/8"]`.
+        trusted_origins: other origins from which browsers may send requests with their cookies, such as
+            `["https://app.example.com"]`; the host that serves a request needs no mention.
         errors: maps your exceptions to answers.
         log: a structlog logger; by default yours where structlog is configured, else JSON lines on stderr.
         clock: tells the time; tests freeze it.
@@ -64,6 +67,7 @@ class Gate:
         keys: Sequence[Key] = (),
         storage: str | Storage = "memory://",
         trusted_proxies: Sequence[str] = (),
+        trusted_origins: Sequence[str] = (),
         errors: ErrorMapper | None = None,
         log: object | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -83,6 +87,7 @@ class Gate:
         self.keys: tuple[bytes, ...] = tuple(key_bytes(key) for key in keys)
         self.storage: Storage = storage if isinstance(storage, Storage) else Storage(storage)
         self.proxies: Proxies = Proxies(trusted_proxies)
+        self.trusted_origins: frozenset[str] = origins(trusted_origins)
         self.errors: ErrorMapper = ErrorMapper() if errors is None else errors
         self.clock = clock
         self.body_limit = body_limit
@@ -129,6 +134,18 @@ class Gate:
                 f'{who} needs a storage that can claim: write Gate(storage="redis://..."), and not {self.storage!r}'
             )
         return self.backend.records
+
+    def marks(self, who: str) -> Marks:
+        """Return what remembers numbers.
+
+        Raises:
+            ConfigurationError: where the storage only counts, in the name of *who* needs it.
+        """
+        if self.backend.marks is None:
+            raise ConfigurationError(
+                f'{who} needs a storage that remembers: write Gate(storage="redis://..."), and not {self.storage!r}'
+            )
+        return self.backend.marks
 
     async def close(self) -> None:
         """Let go of the storage's connections; the app's lifespan does it, where the app has one."""

@@ -52,6 +52,7 @@ class Guard:
         reads_handler: whether it works from a handler's annotations, so that it cannot guard a whole app.
         reads_body: whether it reads the body, which a websocket does not have.
         reads_first: whether it has to be there before anybody reads the body, which a plain FastAPI route does first.
+        vouches: whether it says who may come in, so that its handler counts as guarded.
     """
 
     name: ClassVar[str]
@@ -62,11 +63,15 @@ class Guard:
     single: ClassVar[bool] = False
     reads_handler: ClassVar[bool] = False
     reads_body: ClassVar[bool] = False
-    reads_first: ClassVar[bool] = False
+    reads_first: bool = False
+    vouches: bool = False
 
     def merge(self, others: Sequence[Self]) -> Sequence[Self]:
         """Fold *others*, of the same type and phase and in canonical order, into fewer guards."""
         return (self, *others)
+
+    def beside(self, others: Sequence[Guard]) -> None:
+        """Refuse, with a `ConfigurationError`, to stand in one pipeline with *others*; asked for each fold."""
 
     def same_as(self, other: Guard) -> bool:
         """Say whether *other*, in an enclosing pipeline, already does what this one would."""

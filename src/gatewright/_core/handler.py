@@ -57,7 +57,8 @@ class Marker:
 
     Attributes:
         __injected_by__: the decorator that fills it, as one writes it; for the message when it is missing.
-        place: the part of the request that it is read from, in the words of OpenAPI, and "body" or "form".
+        place: the part of the request that it is read from, in the words of OpenAPI, and "body" or "form"; empty where
+            it is of none.
     """
 
     __injected_by__: ClassVar[str]

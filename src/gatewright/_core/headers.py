@@ -17,6 +17,7 @@ _API_CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ances
 _PAGE_CSP = b"base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 _CSP, _TYPE, _HSTS = b"content-security-policy", b"content-type", b"strict-transport-security"
+_TO_NOBODY, _TO_ITSELF = (b"referrer-policy", b"no-referrer"), (b"referrer-policy", b"same-origin")
 _SEVERAL = frozenset({b"set-cookie", b"link", b"vary", b"www-authenticate", b"server-timing"})
 _REQUEST_ID = b"x-request-id"
 
@@ -26,7 +27,8 @@ class HeaderPolicy:
     """Name the security headers of an API's answers; None leaves one out.
 
     The defaults follow ASVS 5.0 (3.4.1 to 3.4.6) and the OWASP Secure Headers project for answers that are
-    data, not pages. `text/html` gets a content security policy that lets a page work and keeps it unframed.
+    data, not pages. `text/html` gets a content security policy that lets a page work and keeps it unframed, and in
+    place of `no-referrer` a referrer policy with which its forms say where they are from.
 
     Args:
         content_security_policy: for everything but `text/html`.
@@ -102,4 +104,7 @@ def dress(headers: RawHeaders, added: RawHeaders, request_id: str, policy: Heade
 
 
 def _for_page(pair: RawHeader) -> RawHeader:
-    return (_CSP, _PAGE_CSP) if pair[0] == _CSP else pair
+    if pair[0] == _CSP:
+        return _CSP, _PAGE_CSP
+    # Under the stricter policy, browsers send a page's own forms with `Origin: null`.
+    return _TO_ITSELF if pair == _TO_NOBODY else pair

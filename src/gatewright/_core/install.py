@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatewright._core.app import AppDriver, GuardedApp
-from gatewright._core.document import document
+from gatewright._core.document import document, document_optional, guarded_dependencies
 from gatewright._core.endpoint import Endpoint
 from gatewright._core.function import GuardedFunction, bypassed_by, state_of
 from gatewright._core.handler import Handler, injected_by
 from gatewright._core.pipeline import Host as Caller
 from gatewright._core.refuse import adopted
+from gatewright._core.routes import inner_handle, own_handle, put_handle
 from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ def _refuse_bypassed(routes: Sequence[BaseRoute]) -> None:
 def _serve_route(gate: Gate, route: BaseRoute, template: str) -> None:
     endpoint = getattr(route, "endpoint", None)
     state = state_of(endpoint)
+    for dependency in guarded_dependencies(getattr(route, "dependant", None)):
+        dependency.plans(Caller.DEPENDENCY).bind(gate)
+    if isinstance(route, Route):
+        document_optional(route)
     if inspect.isclass(endpoint) and issubclass(endpoint, HTTPEndpoint):
         for _, method in inspect.getmembers(endpoint, inspect.isfunction):
             _bind_function(gate, method, Caller.FUNCTION, template)
@@ -130,11 +135,11 @@ def _refuse_unfilled(handler: Handler, template: str) -> None:
 
 
 def _serve_function(gate: Gate, route: Route, state: GuardedFunction, template: str) -> None:
-    guards = getattr(route, "guards", None) or vars(route).get("handle")
+    guards = getattr(route, "guards", None) or own_handle(route)
     if guards is None and hasattr(route, "dependant"):
         # FastAPI prepares the arguments itself: the guards go first, then its `handle`.
-        guards = GuardsFirst(route, state, route.handle, template)
-        vars(route)["handle"] = guards
+        guards = GuardsFirst(route, state, inner_handle(route), template)
+        put_handle(route, guards)
         document(route, state.handler)
     if isinstance(guards, GuardsFirst):
         guards.serve_under(template)

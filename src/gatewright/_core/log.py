@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, BinaryIO, ClassVar, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, TextIO, cast
 
 from pydantic_core import to_json
 
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright._core.redact import Redactor
+
+if TYPE_CHECKING:
+    from gatewright._core.security import SecurityEvent
 
 __all__ = ["EventList", "Log", "Logger"]
 
@@ -114,16 +117,19 @@ class Log:
         """Write one event; *level* is "debug", "info", "warning", "error" or "critical"."""
         self.write(level, event, fields)
 
-    def access(self, fields: dict[str, Any]) -> None:
+    def access(self, fields: dict[str, Any], security: Sequence[SecurityEvent] = ()) -> None:
         """Write the one event of a request; an error from status 500.
 
-        Under `guards` stand outcomes by the names of guards: one called `session` is no secret.
+        Under `guards` stand outcomes by the names of guards: one called `session` is no secret. Under `security` stand
+        words of ours.
         """
         status = fields.get("status")
         guards: Mapping[str, str] | None = fields.pop("guards", None)
         shown = self.redacted(fields)
         if guards is not None:
             shown["guards"] = self._redactor.texts(guards)
+        if security:
+            shown["security"] = list(security)
         self._send("error" if status is not None and status >= 500 else "info", "request", shown)
 
     def unhandled(self, exc: BaseException, fields: dict[str, Any]) -> None:

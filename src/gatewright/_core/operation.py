@@ -8,6 +8,7 @@ installed it runs them. Nothing here imports FastAPI.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 import sys
@@ -32,6 +33,7 @@ from gatewright._core.handler import PRIVATE, Kind
 from gatewright._core.pipeline import Host
 from gatewright._core.refuse import Rendered, answer_of, app_handles, refusal, renders_envelopes
 from gatewright._core.render import ANYTHING, declares_result, extra_headers, paginated
+from gatewright._core.schemes import schemes_of, with_schemes
 from gatewright._core.threads import in_thread
 from gatewright.result import Err, Ok, is_ok, is_page
 
@@ -78,7 +80,7 @@ class Operation:
         while self.private in handler.others:  # a guarded function behind a foreign decorator has one already
             self.private += "_"
         keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters = [*_private(self.private, self._turns)]
+        parameters = [*_private(self.private, self._first())]
         bare = handler.connection(0)
         for parameter in handler.others.values():
             if parameter.name == bare and parameter.annotation is inspect.Parameter.empty:
@@ -88,7 +90,11 @@ class Operation:
         parameters.sort(key=lambda parameter: parameter.kind)
         self.signature: inspect.Signature = inspect.Signature(parameters, return_annotation=handler.returns)
 
-    async def _turns(self, connection: HTTPConnection, response: Response) -> AsyncGenerator[Turn, None]:
+    def _first(self) -> Callable[..., Any]:
+        """Return the first dependency; by its own, FastAPI learns which credentials the guards take."""
+        return with_schemes(functools.partial(Operation._turns, self), schemes_of(self._function.pipeline))
+
+    async def _turns(self, connection: HTTPConnection, response: Response, **_: None) -> AsyncGenerator[Turn, None]:
         """Run the guards, unless an ASGI driver did; the first thing that FastAPI resolves for the endpoint."""
         call: Call | None = connection.scope.get(CALL)
         if call is not None and call.entered is self._function:

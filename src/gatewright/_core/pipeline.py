@@ -38,7 +38,8 @@ class Pipeline:
         """Return a pipeline that has *guards* too; one that is already there, the same object, is there once.
 
         Raises:
-            ConfigurationError: for a second guard of a kind that there can be only one of.
+            ConfigurationError: for a second guard of a kind that there can be only one of, and for one that refuses to
+                stand beside another.
         """
         together = list(self.guards)
         for guard in guards:
@@ -47,6 +48,8 @@ class Pipeline:
             if guard.single and any(type(other) is type(guard) for other in together):
                 raise ConfigurationError(f"two {guard.name}(...) on one handler; write one and give it everything")
             together.append(guard)
+        for guard in together:
+            guard.beside([other for other in together if other is not guard])
         return Pipeline(tuple(sorted(together, key=_place)))
 
     def without(self, key: Hashable) -> Pipeline:

@@ -23,7 +23,7 @@ class Principal(Generic[U_co]):
 
     Args:
         sub: the subject; stable, unique, what limits and logs use.
-        method: how it was proved: "session", "bearer", "api_key", or your own word.
+        method: how it was proved: "session", "bearer", "api_key", "header_token", "basic", or your own word.
         roles: what the caller is.
         scopes: what the credential may do.
         auth_at: when the caller authenticated, Unix seconds.

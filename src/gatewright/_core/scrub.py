@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w\-]{20,}|ya29\.[\w\-]{16,}|dop_v1_\w{16,}"
     r"|xox[abeoprs]-[\w\-]{8,}|SG\.[\w\-]{8,}\.[\w\-]{8,}|shp(?:at|ca|pa|ss)_\w{16,}|hf_\w{16,}"
     r"|sk-(?=[\w\-]{0,64}\d)[\w\-]{16,}"
+    r"|[0-9A-Za-z]{17}_[0-9A-Za-z]{49}(?![0-9A-Za-z])"  # our own API keys; the prefix is public
     r")"
 )
 

@@ -12,7 +12,7 @@ from itsdangerous import Signer, want_bytes
 from itsdangerous.signer import SigningAlgorithm
 from pydantic_core import CoreSchema, SchemaValidator, to_json
 
-__all__ = ["TokenError", "TokenSigner", "base64url"]
+__all__ = ["TokenError", "TokenSigner", "base64url", "from_base64url"]
 
 R = TypeVar("R")
 
@@ -59,8 +59,7 @@ class TokenSigner(Generic[R]):
         if not self._signer.verify_signature(payload, signature):
             raise TokenError("not signed with one of the keys")
         try:
-            # More padding than needed is no error; the text itself was ours, or the signature would not fit.
-            record: R = self._validate(a2b_base64(payload.translate(_FROM_URL) + b"=="))
+            record: R = self._validate(from_base64url(payload))
         except ValueError:
             raise TokenError("signed, but not a record of this version") from None
         return record
@@ -69,6 +68,16 @@ class TokenSigner(Generic[R]):
 def base64url(raw: bytes) -> bytes:
     """Return *raw* in base64url without padding (RFC 4648, section 5)."""
     return b2a_base64(raw, newline=False).rstrip(b"=").translate(_TO_URL)
+
+
+def from_base64url(text: bytes) -> bytes:
+    """Return what *text* spells in base64url without padding; other spellings of the same are taken, too.
+
+    Raises:
+        ValueError: for what spells nothing.
+    """
+    # More padding than needed is no error.
+    return a2b_base64(text.translate(_FROM_URL) + b"==")
 
 
 class _PreparedHmac(SigningAlgorithm):

@@ -1,4 +1,4 @@
-"""What a storage is asked for: decisions about limits, leases on slots, and records of what was done."""
+"""What a storage is asked for: decisions about limits, leases on slots, records of what was done, and marks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "Claimed",
     "Kept",
     "Leases",
+    "Marks",
     "OnError",
     "Pending",
     "Records",
@@ -159,6 +160,18 @@ class Records(Protocol):
         ...
 
 
+class Marks(Protocol):
+    """Remember numbers about subjects for a while, such as until when nothing of theirs counts."""
+
+    async def read(self, who: str, names: Sequence[str], /) -> Sequence[float | None]:
+        """Return what was said of *who* under each of *names*; None where nothing was, or its time is over."""
+        ...
+
+    async def raise_to(self, who: str, name: str, number: float, seconds: float, /) -> None:
+        """Say that a number is at least *number*, for *seconds*; neither the number nor its time is ever lowered."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """All that one storage offers.
@@ -167,6 +180,7 @@ class Backend:
         store: counts.
         leases: lends slots.
         records: remembers; None where the storage cannot claim atomically.
+        marks: remembers numbers; None where the storage only counts.
         local: whether it is this process's own, so that other workers do not see it.
         close: let go of connections.
     """
@@ -174,5 +188,6 @@ class Backend:
     store: Store
     leases: Leases
     records: Records | None
+    marks: Marks | None
     local: bool
     close: Callable[[], Awaitable[None]]

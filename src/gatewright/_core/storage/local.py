@@ -1,8 +1,8 @@
-"""Leases and records in this process: nobody else sees them, and a restart forgets them."""
+"""Leases, records and marks in this process: nobody else sees them, and a restart forgets them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from math import ceil
 
@@ -10,9 +10,10 @@ from gatewright._core.clock import Clock
 from gatewright._core.storage.contract import Claimed, Kept, Pending
 from gatewright.errors import ServiceUnavailable
 
-__all__ = ["LocalLeases", "LocalRecords"]
+__all__ = ["LocalLeases", "LocalMarks", "LocalRecords"]
 
 _MAX_BYTES = 64 << 20
+_MOST_MARKS = 1 << 18
 # What a record takes beside its texts: measured on CPython 3.11, and rounded up.
 _OVERHEAD = 500
 
@@ -138,3 +139,52 @@ class LocalRecords:
 
 def _size(key: str, record: _Record) -> int:
     return _OVERHEAD + len(key) + len(record.fingerprint) + len(record.value or b"")
+
+
+class LocalMarks:
+    """Remember numbers within this process.
+
+    Args:
+        clock: tells the time that passes.
+        most: how many may be remembered. One that still counts is never pushed out: that would bring to life again
+            what was ended.
+    """
+
+    def __init__(self, clock: Clock, *, most: int = _MOST_MARKS) -> None:
+        self._monotonic = clock.monotonic
+        self._most = most
+        self._marks: dict[tuple[str, str], tuple[float, float]] = {}
+        self._swept_at = 0
+
+    def __repr__(self) -> str:
+        return f"<LocalMarks {len(self._marks)}>"
+
+    async def read(self, who: str, names: Sequence[str], /) -> list[float | None]:
+        """Return what was said of *who* under each of *names*."""
+        if not self._marks:
+            return [None] * len(names)
+        now = self._monotonic()
+        found = [self._marks.get((who, name)) for name in names]
+        return [mark[0] if mark is not None and now < mark[1] else None for mark in found]
+
+    async def raise_to(self, who: str, name: str, number: float, seconds: float, /) -> None:
+        """Say that a number is at least *number*, for *seconds*.
+
+        Raises:
+            ServiceUnavailable: while there is no room for another mark.
+        """
+        now = self._monotonic()
+        before, ends_at = self._marks.get((who, name), (number, 0.0))
+        if ends_at <= now:
+            before = number
+            self._make_room(now)
+        self._marks[who, name] = max(before, number), max(ends_at, now + seconds)
+
+    def _make_room(self, now: float) -> None:
+        """Drop what is over, whenever there is twice as much as after the last time."""
+        if len(self._marks) < min(2 * self._swept_at + 64, self._most):
+            return
+        self._marks = {key: mark for key, mark in self._marks.items() if now < mark[1]}
+        self._swept_at = len(self._marks)
+        if self._swept_at >= self._most:
+            raise ServiceUnavailable(headers={"Retry-After": "60"}, reason="no room for another mark")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from gatewright._core.clock import Clock
 from gatewright._core.storage.contract import Backend
 from gatewright._core.storage.line import Line, Report
-from gatewright._core.storage.local import LocalLeases, LocalRecords
+from gatewright._core.storage.local import LocalLeases, LocalMarks, LocalRecords
 from gatewright._core.storage.memory import MemoryStore
-from gatewright._core.storage.resilient import ResilientLeases, ResilientRecords, ResilientStore
+from gatewright._core.storage.resilient import ResilientLeases, ResilientMarks, ResilientRecords, ResilientStore
 from gatewright.errors import ConfigurationError
 
 __all__ = ["Storage", "open_backend"]
@@ -78,7 +78,8 @@ def open_backend(storage: Storage, clock: Clock, entropy: Callable[[int], bytes]
         ConfigurationError: for a storage that nobody knows, or whose client is not installed.
     """
     if storage.scheme == "memory":
-        return Backend(MemoryStore(clock), LocalLeases(), LocalRecords(clock, entropy), True, _nothing)
+        records, marks = LocalRecords(clock, entropy), LocalMarks(clock)
+        return Backend(MemoryStore(clock), LocalLeases(), records, marks, True, _nothing)
     if storage.scheme.partition("+")[0] in _REDIS:
         return _open_redis(storage, clock, entropy, report)
     from gatewright._core.storage.by_limits import LimitsStore
@@ -86,11 +87,12 @@ def open_backend(storage: Storage, clock: Clock, entropy: Callable[[int], bytes]
     store = LimitsStore(storage.url, storage.prefix)
     line = Line(storage.scheme, storage.deadline, storage.retry_after, clock, report)
     # Leases are this process's own, as `limits` has none; what is counted is everybody's.
-    return Backend(ResilientStore(store, line, clock, storage.local_share), LocalLeases(), None, False, store.close)
+    counting = ResilientStore(store, line, clock, storage.local_share)
+    return Backend(counting, LocalLeases(), None, None, False, store.close)
 
 
 def _open_redis(storage: Storage, clock: Clock, entropy: Callable[[int], bytes], report: Report) -> Backend:
-    from gatewright._core.storage.redis import RedisLeases, RedisRecords, RedisStore
+    from gatewright._core.storage.redis import RedisLeases, RedisMarks, RedisRecords, RedisStore
     from gatewright._core.storage.scripted import Server
 
     server = Server(storage.url, storage.deadline)
@@ -105,6 +107,7 @@ def _open_redis(storage: Storage, clock: Clock, entropy: Callable[[int], bytes],
         store=ResilientStore(RedisStore(server, storage.prefix), line, clock, storage.local_share),
         leases=ResilientLeases(leases, line, storage.local_share),
         records=ResilientRecords(RedisRecords(server, storage.prefix, entropy), line),
+        marks=ResilientMarks(RedisMarks(server, storage.prefix), line),
         local=False,
         close=close,
     )

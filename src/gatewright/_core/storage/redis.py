@@ -1,4 +1,4 @@
-"""Limits, leases and records on a Redis or Valkey server, shared by every process that uses it."""
+"""Limits, leases, records and marks on a Redis or Valkey server, shared by every process that uses it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from math import ceil
+from typing import Any, cast
 
 from gatewright._core.storage.contract import Bucket, Change, Charge, Claimed, Kept, Pending, Standing
 from gatewright._core.storage.loops import living
 from gatewright._core.storage.scripted import Server, digest, script, tagged
 
-__all__ = ["RedisLeases", "RedisRecords", "RedisStore"]
+__all__ = ["RedisLeases", "RedisMarks", "RedisRecords", "RedisStore"]
 
 _SECOND = 1_000_000
 _FIELDS = 4
@@ -234,3 +235,34 @@ class RedisRecords:
 
     async def _ask(self, key: str, *arguments: object) -> Any:
         return await self._server.run(self._script, [tagged(self._prefix, key, "record")], arguments)
+
+
+class RedisMarks:
+    """Remember numbers for all processes.
+
+    Args:
+        server: where they are kept.
+        prefix: what keys begin with.
+    """
+
+    def __init__(self, server: Server, prefix: str) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._script = script("marks")
+
+    async def read(self, who: str, names: Sequence[str], /) -> list[float | None]:
+        """Return what was said of *who* under each of *names*."""
+        answer = await self._server.run(self._script, [self._key(who, name) for name in names], ["read"])
+        if not isinstance(answer, list):
+            raise ValueError("this is no answer to our script")
+        found = cast("list[bytes | None]", answer)
+        return [None if number is None else float(number) for _, number in zip(names, found, strict=True)]
+
+    async def raise_to(self, who: str, name: str, number: float, seconds: float, /) -> None:
+        """Say that a number is at least *number*, for *seconds*."""
+        keys, arguments = [self._key(who, name)], ["raise", repr(number), ceil(seconds * 1000)]
+        if await self._server.run(self._script, keys, arguments) != 1:
+            raise ValueError("this is no answer to our script")
+
+    def _key(self, who: str, name: str) -> str:
+        return tagged(self._prefix, who, f"mark:{name}")

@@ -1,4 +1,4 @@
-"""Limits, leases and records that hold while the storage behind them does not answer."""
+"""Limits, leases, records and marks that hold while the storage behind them does not answer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gatewright._core.storage.contract import (
     Claimed,
     Kept,
     Leases,
+    Marks,
     Pending,
     Records,
     Standing,
@@ -26,7 +27,7 @@ from gatewright._core.storage.local import LocalLeases
 from gatewright._core.storage.memory import MemoryStore
 from gatewright.errors import ServiceUnavailable
 
-__all__ = ["ResilientLeases", "ResilientRecords", "ResilientStore", "unavailable"]
+__all__ = ["ResilientLeases", "ResilientMarks", "ResilientRecords", "ResilientStore", "unavailable"]
 
 _Ask = Callable[[Sequence[Charge]], Sequence[Standing] | Awaitable[Sequence[Standing]]]
 _Decide = Callable[[Sequence[Charge]], Sequence[Standing]]
@@ -236,3 +237,33 @@ class ResilientRecords:
             await self._line.ask(lambda: self._records.release(key, token))
         except StorageDown:
             return
+
+
+class ResilientMarks:
+    """Remember for all processes; while the storage is down nothing is known, and nothing is promised."""
+
+    def __init__(self, marks: Marks, line: Line) -> None:
+        self._marks = marks
+        self._line = line
+
+    async def read(self, who: str, names: Sequence[str], /) -> Sequence[float | None]:
+        """Return what was said.
+
+        Raises:
+            ServiceUnavailable: while the storage is down.
+        """
+        try:
+            return await self._line.ask(lambda: self._marks.read(who, names))
+        except StorageDown as down:
+            raise unavailable(down.seconds) from None
+
+    async def raise_to(self, who: str, name: str, number: float, seconds: float, /) -> None:
+        """Say that a number is at least *number*.
+
+        Raises:
+            ServiceUnavailable: while the storage is down.
+        """
+        try:
+            await self._line.ask(lambda: self._marks.raise_to(who, name, number, seconds))
+        except StorageDown as down:
+            raise unavailable(down.seconds) from None
