@@ -140,10 +140,20 @@ SINCE = {
         "a_slow_reader_of_a_stream_holds_his_slot[asyncio-fastapi]",
         "a_slow_reader_of_a_stream_holds_his_slot[trio-fastapi]",
     ),
+    ("fastapi", (0, 122), "FastAPI answers a request without a key with 401"): (
+        "refuses_whoever_does_not_prove_it[FastAPI, `APIKeyHeader`, SHA-256]",
+    ),
     ("fastapi", (0, 134), "FastAPI has endpoints that yield"): (
         "test_operation.py::test_a_generator_cannot_be_answered_for",
         "test_operation.py::test_generator_endpoints_stream",
         "test_operation.py::test_generators_without_a_declared_type_stream",
+    ),
+    ("fastapi", (0, 137), "FastAPI serves what is mounted in a router that is included"): (
+        *(
+            f"test_protect.py::test_fastapi_serves_nothing_past_the_rules[{loop}-{how}]"
+            for loop in ("asyncio", "trio")
+            for how in ("plain", "route class", "installed before", "installed after")
+        ),
     ),
     ("fastapi", (0, 137), "FastAPI takes status_code=204 on a handler that declares a result"): (
         "test_examples.py::test_without_any_one_decorator_the_tour_fails[fastapi: logout with_auth]",

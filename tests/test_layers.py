@@ -30,8 +30,12 @@ ABOVE = {"testing": 3, "starlette": 4, "fastapi": 4, "gatewright": 5}
 
 EVERYWHERE = {"anyio", "pydantic", "pydantic_core", "starlette", "typing_extensions"}
 ONLY_IN = {
+    "argon2": {"auth.passwords.argon2"},
+    "bcrypt": {"auth.passwords.bcrypt"},
+    "cryptography": {"auth.session.sealing"},
     "fastapi": {"fastapi"},
     "itsdangerous": {"_core.tokens"},
+    "joserfc": {"auth.jwt.keys"},
     "limits": {"_core.storage.by_limits", "_core.storage.for_limits"},
     "redis": {"_core.storage.clients"},
     "structlog": {"_core.log"},

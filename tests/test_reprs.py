@@ -48,7 +48,10 @@ async def _handler(body: FromBody[int], page: PageParams, principal: Principal, 
         (limit_body(10), "ADMIT limit_body(10)"),
         (security_headers(), "OBSERVE security_headers()"),
         (verify_webhook(github(), secrets="s" * 32), "VERIFY verify_webhook(github)"),
-        (with_auth(SessionCookie()), "IDENTIFY with_auth(__Host-session)"),
+        (
+            with_auth(SessionCookie()),
+            "IDENTIFY with_auth(__Host-session) > SHIELD cross_origin() for ambient credentials",
+        ),
         (require(role("admin")), "AUTHORIZE require(role('admin'))"),
         (with_rate_limit("5/minute"), "ADMIT with_rate_limit('5/minute', by=by_address)"),
         (

@@ -8,84 +8,93 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from blog import posts, settings, supporters, users
+from blog import accounts, pages, posts, settings, supporters, users
+from blog.access import administrator, own_account, own_post
 from blog.db import Post, User
 from blog.gate import gate, session
-from blog.handlers import own_account
-from blog.limits import login_failures, reading
+from blog.limits import reading
 from blog.routes import lifespan
-from blog.schemas import Credentials, PostChanges, PostId, PostIn, PostOut, Registration, UserChanges, UserOut
+from blog.schemas import (
+    Credentials,
+    PasswordChange,
+    PostChanges,
+    PostId,
+    PostIn,
+    PostOut,
+    Registration,
+    UserChanges,
+    UserOut,
+)
 from fastapi import APIRouter, Depends, FastAPI, Response
 
 from gatewright import (
-    Attempts,
+    Call,
     FromBody,
+    Owned,
     Page,
     PageParams,
     Principal,
     Result,
-    Unauthorized,
     by_principal,
     by_principal_or_address,
+    cross_origin,
     idempotent,
     limit_body,
     ok,
     paginate,
+    protect,
+    public,
     require,
-    role,
     validate,
     verify_webhook,
     with_auth,
     with_rate_limit,
 )
-from gatewright.fastapi import CurrentPrincipal
 from gatewright.webhooks import Event, stripe
 
 router = APIRouter(prefix="/api")
 
-
-# Dependencies
-
-
-async def own_post(post_id: PostId, principal: CurrentPrincipal) -> Post:
-    """Return the post in the path, if it is the caller's."""
-    return await posts.owned(post_id, by=principal.sub)
-
-
-OwnPost = Annotated[Post, Depends(own_post)]
 UserInPath = Annotated[User, Depends(users.find)]
 
 # Accounts and sessions
 
 
 @router.post("/auth/register", status_code=201)
+@public
+@cross_origin()
 @with_rate_limit("10/minute")
 @validate
 async def register(body: FromBody[Registration]) -> Result[UserOut]:
     """Make an account."""
-    return ok(await users.register(body))
+    return ok(await accounts.register(body))
 
 
 @router.post("/auth/login")
-@login_failures
+@public
 @with_rate_limit("30/minute")
 @validate
-async def login(body: FromBody[Credentials], attempts: Attempts) -> Result[UserOut]:
+async def login(body: FromBody[Credentials], call: Call) -> Result[UserOut]:
     """Begin a session."""
-    async with attempts(body.email) as attempt:
-        user = await users.by_password(body)
-        if user is None:
-            raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
-        await attempt.succeed()
-    roles = ["admin"] if user.is_admin else []
-    return ok(user, cookies=[session.create_session(user.id, roles=roles)])
+    known = await accounts.login.attempt(call, body.email, body.password.get_secret_value())
+    return ok(known.user, cookies=known.cookies)
 
 
 @router.post("/auth/logout", status_code=204)
 @with_auth(session)
-async def logout(response: Response) -> None:
+async def logout(call: Call, response: Response) -> None:
     """End the session."""
-    gate.set_cookie(response, session.end_session())
+    gate.set_cookie(response, await session.end_session(call))
+
+
+@router.post("/auth/password", status_code=204)
+@with_auth(session)
+@validate
+async def change_password(
+    body: FromBody[PasswordChange], principal: Principal[User], call: Call, response: Response
+) -> None:
+    """Change one's own password, and log out everywhere else."""
+    for cookie in await accounts.change_password(call, users.of(principal), body):
+        gate.set_cookie(response, cookie)
 
 
 # Users
@@ -93,7 +102,7 @@ async def logout(response: Response) -> None:
 
 @router.get("/users")
 @with_auth(session)
-@require(role("admin"))
+@require(administrator)
 @paginate(max_limit=50)
 async def list_users(page: PageParams) -> Result[Page[UserOut]]:
     """List the accounts, for administrators."""
@@ -109,16 +118,16 @@ async def read_user(user: UserInPath) -> Result[UserOut]:
 
 @router.patch("/users/{user_id}")
 @with_auth(session)
-@require(own_account)
+@require(administrator | own_account)
 @validate
 async def update_user(user: UserInPath, body: FromBody[UserChanges]) -> Result[UserOut]:
-    """Change one's own account."""
+    """Change one's own account or, as an administrator, any."""
     return ok(await users.change(user, body))
 
 
 @router.delete("/users/{user_id}", status_code=204)
 @with_auth(session)
-@require(role("admin") | own_account)
+@require(administrator | own_account)
 async def delete_user(user: UserInPath) -> None:
     """Delete one's own account or, as an administrator, any."""
     await users.delete(user)
@@ -128,6 +137,7 @@ async def delete_user(user: UserInPath) -> None:
 
 
 @router.get("/posts")
+@public
 @with_auth(session, optional=True)
 @with_rate_limit(reading, by=by_principal_or_address)
 @paginate(max_limit=50)
@@ -148,6 +158,7 @@ async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[Po
 
 
 @router.get("/posts/{post_id}")
+@public
 async def read_post(post_id: PostId) -> Result[PostOut]:
     """Show a post."""
     return ok(await posts.find(post_id))
@@ -156,16 +167,18 @@ async def read_post(post_id: PostId) -> Result[PostOut]:
 @router.patch("/posts/{post_id}")
 @limit_body(100_000)
 @with_auth(session)
+@require(own_post)
 @validate
-async def update_post(post: OwnPost, body: FromBody[PostChanges]) -> Result[PostOut]:
+async def update_post(post: Owned[Post], body: FromBody[PostChanges]) -> Result[PostOut]:
     """Change one's own post."""
     return ok(await posts.change(post, body))
 
 
 @router.delete("/posts/{post_id}", status_code=204)
 @with_auth(session)
-async def delete_post(post: OwnPost) -> None:
-    """Delete one's own post."""
+@require(administrator | own_post)
+async def delete_post(post: Owned[Post]) -> None:
+    """Delete one's own post or, as an administrator, any."""
     await posts.delete(post)
 
 
@@ -180,6 +193,10 @@ async def stripe_webhook(event: Event[supporters.StripeEvent]) -> Result[None]:
     return ok()
 
 
-app = FastAPI(title="The blog", lifespan=lifespan)
+# The pages are those of the Starlette blog; the rest of what FastAPI adds by itself is left out.
+app = FastAPI(
+    title="The blog", lifespan=lifespan, routes=pages.routes, redoc_url=None, swagger_ui_oauth2_redirect_url=None
+)
 app.include_router(router)
 gate.install(app)
+protect(app, {"/docs": public, "/openapi.json": public})

@@ -11,11 +11,14 @@ from blog.gate import gate
 from blog.routes import lifespan, routes
 from starlette.applications import Starlette
 
-from gatewright import compose, limit_body, with_rate_limit
+from gatewright import compose, limit_body, protect, with_rate_limit
 
 hardened = compose(
     with_rate_limit("1000/minute"),
     limit_body(200_000),
 )
 
-app = gate.wrap(hardened(Starlette(routes=routes, lifespan=lifespan)))
+blog = Starlette(routes=routes, lifespan=lifespan)
+protect(blog, {})
+
+app = gate.wrap(hardened(blog))

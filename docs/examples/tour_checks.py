@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlencode
 
 from stripe import WebhookSignature
 from tour_http import Reply, Request
@@ -92,6 +93,16 @@ def header(name: str, pattern: str, shown: str | None = None) -> Check:
     """Expect a header that fits *pattern*; *shown* is how people read it."""
     expected = f"{name}: {pattern if shown is None else shown}"
     return Check(expected, lambda reply: f"{name}: {reply.header(name)}", f"{re.escape(name)}: {pattern}")
+
+
+def sent_to(place: str) -> tuple[Check, Check]:
+    """Expect to be sent to another page."""
+    return status(303), header("Location", re.escape(place), place)
+
+
+def shows(text: str) -> Check:
+    """Expect a page with this in it."""
+    return Check(text, lambda reply: text if text.encode() in reply.body else "another page")
 
 
 def limit(amount: int) -> Check:
@@ -180,6 +191,7 @@ class Visit:
         path: str,
         *checks: Check,
         send: Mapping[str, object] | None = None,
+        form: Mapping[str, str] | None = None,
         raw: bytes = b"",
         headers: Mapping[str, str] | None = None,
         session: Session | None = None,
@@ -193,20 +205,24 @@ class Visit:
             path: the path.
             checks: what has to come back.
             send: an object to send as JSON.
+            form: what to send as a form.
             raw: a body to send as it is.
             headers: further headers.
             session: whose session's cookie to send; no client would, because it is marked Secure and this is HTTP.
             enveloped: whether the reply has to be in the envelope.
         """
-        sent = {} if send is None else {"Content-Type": "application/json"}
-        sent |= {} if session is None else {"Cookie": f"{SESSION}={session.value}"}
-        content = raw if send is None else json.dumps(send).encode()
+        sent = {} if session is None else {"Cookie": f"{SESSION}={session.value}"}
+        content = raw
+        if send is not None:
+            sent["Content-Type"], content = "application/json", json.dumps(send).encode()
+        elif form is not None:
+            sent["Content-Type"], content = "application/x-www-form-urlencoded", urlencode(form).encode()
         reply = self.blog.send(Request(method, path, sent | dict(headers or {}), content))
         wrong = _improper(reply, enveloped)
         self.show(
             Row(
                 title,
-                f"{method} {path}" + (f" as {session.whose}" if session else "") + _summary(send, raw, headers),
+                f"{method} {path}" + (f" as {session.whose}" if session else "") + _summary(send or form, raw, headers),
                 " · ".join(check.expected for check in checks),
                 " · ".join([check.read(reply) for check in checks] + wrong),
                 not wrong and all(check.holds(reply) for check in checks),

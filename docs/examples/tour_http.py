@@ -84,6 +84,11 @@ class Server:
     ) -> None:
         self.stop()
 
+    @property
+    def url(self) -> str:
+        """Return where it is."""
+        return f"http://127.0.0.1:{self._port}"
+
     def start(self) -> None:
         """Start the server, and return when it answers."""
         self._port = _free_port()

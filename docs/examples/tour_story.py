@@ -18,6 +18,8 @@ from tour_checks import (
     items,
     limit,
     refused,
+    sent_to,
+    shows,
     status,
 )
 
@@ -25,6 +27,11 @@ ADMIN = {"email": "admin@example.com", "password": "an admin's long password"}
 ADA = {"name": "ada", "email": "ada@example.com", "password": "a long password of ada"}
 BOB = {"name": "bob", "email": "bob@example.com", "password": "a long password of bob"}
 COOKIE = "Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax"
+CLEARED = "Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
+
+# What browsers say of a request that a page of another site makes them send; and of one for a page to show.
+FROM_ELSEWHERE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+FOR_A_PAGE = {"Accept": "text/html"}
 
 
 def environment(database: str) -> dict[str, str]:
@@ -48,6 +55,8 @@ def tell(visit: Visit) -> None:
     post_id = publishing(visit)
     reading(visit, post_id)
     owning(visit, post_id)
+    passwords(visit, bob_id)
+    pages(visit)
     users(visit, ada_id, bob_id)
     webhooks(visit, ada_id)
     if visit.wrapped:
@@ -63,21 +72,28 @@ def accounts(visit: Visit) -> tuple[str, str]:
     taken = refused(409, "conflict")
     visit.step("the address is taken", "POST", path, *taken, details("email"), send=ADA | {"name": "ada2"})
     visit.step("the name is taken", "POST", path, *taken, details("name"), send=ADA | {"email": "2@example.com"})
-    bad = {"name": "a b", "email": "nowhere", "password": "short"}
-    visit.step("bad input, all told", "POST", path, *refused(400, "validation_failed"), details(*bad), send=bad)
+    bad, problem = {"name": "a b", "email": "nowhere"}, refused(400, "validation_failed")
+    visit.step("bad input, all told", "POST", path, *problem, details(*bad), send=ADA | bad)
+    for title, password in {"a short password": "a short one", "one's own address": "ada+example.com"}.items():
+        weak = BOB | {"email": "ada@example.com", "password": password}
+        visit.step(f"{title} for a password", "POST", path, *problem, details("password"), send=weak)
+    foreign = refused(403, "cross_origin")
+    visit.step("from another site", "POST", path, *foreign, send=BOB, headers=FROM_ELSEWHERE)
     bob = visit.step("register another", "POST", path, status(201), data(name="bob"), send=BOB)
     return str(ada.data.get("id")), str(bob.data.get("id"))
 
 
 def sessions(visit: Visit) -> None:
     """Log in, and guess until that is too often."""
-    path, wrong = "/api/auth/login", refused(401, "wrong_credentials")
+    path, wrong = "/api/auth/login", refused(401, "login_failed")
     challenge = header("WWW-Authenticate", 'Session realm="api"')
     for title, given in {
         "wrong password": ADA | {"password": BOB["password"]},
         "unknown account": BOB | {"email": "nobody@example.com"},
     }.items():
         visit.step(title, "POST", path, *wrong, challenge, send=_credentials(given))
+    foreign = refused(403, "cross_origin")
+    visit.step("from another site", "POST", path, *foreign, send=_credentials(ADA), headers=FROM_ELSEWHERE)
     for whose, given in {"ada": ADA, "bob": BOB, "admin": ADMIN}.items():
         reply = visit.step(f"log in: {whose}", "POST", path, status(200), cookie(COOKIE), send=_credentials(given))
         visit.sessions[whose] = Session.begun(whose, reply)
@@ -106,6 +122,8 @@ def publishing(visit: Visit) -> int:
     )
     forged = Session("a forger", ada.value[:-4] + ("aaaa" if not ada.value.endswith("aaaa") else "bbbb"))
     visit.step("a forged session", "POST", path, *refused(401, "invalid_token"), send=post, session=forged)
+    foreign = refused(403, "cross_origin")
+    visit.step("from another site", "POST", path, *foreign, send=post, headers=FROM_ELSEWHERE, session=ada)
     key = {"Idempotency-Key": secrets.token_hex(8)}
     hello = (status(201), data(title="Hello"))
     reply = visit.step("post", "POST", path, *hello, limit(30), send=post, headers=key, session=ada)
@@ -174,11 +192,14 @@ def reading(visit: Visit, post_id: int) -> None:
 
 
 def owning(visit: Visit, post_id: int) -> None:
-    """Change and delete posts."""
-    path, ada, bob = f"/api/posts/{post_id}", visit.sessions["ada"], visit.sessions["bob"]
+    """Change and delete posts; everybody can read them, so that a stranger is told that they are there."""
+    path, (ada, bob, admin) = f"/api/posts/{post_id}", (visit.sessions[whose] for whose in ("ada", "bob", "admin"))
     changes, forbidden = {"title": "Hello again"}, refused(403, "forbidden")
     visit.step("change without a session", "PATCH", path, *refused(401, "unauthorized"), send=changes)
     visit.step("change another's post", "PATCH", path, *forbidden, send=changes, session=bob)
+    visit.step("not as administrator either", "PATCH", path, *forbidden, send=changes, session=admin)
+    none: tuple[Check, ...] = refused(404, "not_found")
+    visit.step("change a post that is not there", "PATCH", "/api/posts/999", *none, send=changes, session=bob)
     visit.step(
         "change one's own",
         "PATCH",
@@ -193,7 +214,66 @@ def owning(visit: Visit, post_id: int) -> None:
     visit.step("delete without a session", "DELETE", path, *refused(401, "unauthorized"))
     visit.step("delete another's post", "DELETE", path, *forbidden, session=bob)
     visit.step("delete one's own", "DELETE", path, status(204), session=ada)
-    visit.step("it is gone", "GET", path, *refused(404, "not_found"))
+    visit.step("it is gone", "GET", path, *none)
+    spam = {"title": "Buy", "text": "Now."}
+    reply = visit.step("another's post", "POST", "/api/posts", status(201), send=spam, session=bob)
+    path = f"/api/posts/{reply.data.get('id')}"
+    visit.step("delete it, as administrator", "DELETE", path, status(204), session=admin)
+
+
+def passwords(visit: Visit, bob_id: str) -> None:
+    """Change a password, and be logged out everywhere else."""
+    path, bob, of_bob = "/api/auth/password", visit.sessions["bob"], f"/api/users/{bob_id}"
+    log_in, over = "/api/auth/login", refused(401, "invalid_token")
+    reply = visit.step("log in on a phone", "POST", log_in, status(200), cookie(COOKIE), send=_credentials(BOB))
+    phone = Session.begun("bob's phone", reply)
+    change = {"current": BOB["password"], "new": "another long password"}
+    wrong, problem = refused(401, "login_failed"), refused(400, "validation_failed")
+    visit.step("change without a session", "POST", path, *refused(401, "unauthorized"), send=change)
+    guess = change | {"current": ADA["password"]}
+    visit.step("the present password is wrong", "POST", path, *wrong, send=guess, session=bob)
+    weak = change | {"new": "bob@example.com"}
+    visit.step("the new one is weak", "POST", path, *problem, details("new"), send=weak, session=bob)
+    reply = visit.step("change one's password", "POST", path, status(204), cookie(COOKIE), send=change, session=bob)
+    visit.sessions["bob"] = Session.begun("bob again", reply)
+    visit.step("the phone is logged out", "GET", of_bob, *over, session=phone)
+    visit.step("the cookie of before is void", "GET", of_bob, *over, session=bob)
+    visit.step("the new one is good", "GET", of_bob, status(200), session=visit.sessions["bob"])
+    visit.step("the old password is not", "POST", log_in, *wrong, send=_credentials(BOB))
+
+
+def pages(visit: Visit) -> None:
+    """Go where browsers go: to a page, to the form, back to the page, and out."""
+    log_in, me, log_out = "/login", "/me", "/logout"
+    lost: tuple[Check, ...] = sent_to("/login?next=/me")
+    visit.step("a program asks for a page", "GET", me, *refused(401, "unauthorized"))
+    visit.step("a browser is sent to the form", "GET", me, *lost, headers=FOR_A_PAGE, enveloped=False)
+    policy = header("Content-Security-Policy", ".*form-action 'self'.*", "...form-action 'self'...")
+    back = shows('name="next" value="/me"')
+    visit.step("the form", "GET", "/login?next=/me", status(200), policy, back, enveloped=False)
+    given = _credentials(ADA)
+    for title, number, form in (
+        ("a wrong password", 401, given | {"password": BOB["password"]}),
+        ("what is locked for programs", 429, given | {"email": "nobody@example.com"}),
+    ):
+        again = (status(number), limit(30), shows('role="alert"'), shows(form["email"]))
+        visit.step(title, "POST", log_in, *again, form=form, enveloped=False)
+    foreign = refused(403, "cross_origin")
+    visit.step("another site logs one in", "POST", log_in, *foreign, form=given, headers=FROM_ELSEWHERE)
+    away = given | {"next": "//evil.example/"}
+    visit.step("no way to elsewhere", "POST", log_in, *sent_to(me), form=away, enveloped=False)
+    known = given | {"next": "/me?tab=2"}
+    reply = visit.step(
+        "the password", "POST", log_in, *sent_to("/me?tab=2"), cookie(COOKIE), form=known, enveloped=False
+    )
+    ada = Session.begun("ada, in a browser", reply)
+    page = (status(200), shows("Hello, ada."), header("Cache-Control", "no-store"))
+    visit.step("the page", "GET", me, *page, session=ada, enveloped=False)
+    visit.step("another site logs one out", "POST", log_out, *foreign, headers=FROM_ELSEWHERE, session=ada)
+    visit.step("which it did not", "GET", me, *page, session=ada, enveloped=False)
+    cleared = cookie(CLEARED, value="")
+    visit.step("log out", "POST", log_out, *sent_to(log_in), cleared, session=ada, enveloped=False)
+    visit.step("a copy of the cookie is void", "GET", me, *lost, headers=FOR_A_PAGE, session=ada, enveloped=False)
 
 
 def users(visit: Visit, ada_id: str, bob_id: str) -> None:
@@ -213,6 +293,8 @@ def users(visit: Visit, ada_id: str, bob_id: str) -> None:
     visit.step("rename oneself, taken", "PATCH", of_ada, *taken, details("name"), send={"name": "bob"}, session=ada)
     lovelace = {"name": "lovelace"}
     visit.step("rename oneself", "PATCH", of_ada, status(200), data(**lovelace), send=lovelace, session=ada)
+    robert = {"name": "robert"}
+    visit.step("as administrator", "PATCH", of_bob, status(200), data(**robert), send=robert, session=admin)
     visit.step("delete another", "DELETE", of_bob, *forbidden, session=ada)
     visit.step("delete another, as administrator", "DELETE", of_bob, status(204), session=admin)
     visit.step("a session without an account", "GET", of_ada, *refused(401, "invalid_token"), session=bob)
@@ -265,7 +347,9 @@ def leaving(visit: Visit, ada_id: str) -> None:
     """Log out, and delete the account."""
     path, ada, new, of_ada = "/api/auth/logout", visit.sessions["ada"], visit.sessions["new"], f"/api/users/{ada_id}"
     visit.step("log out without a session", "POST", path, *refused(401, "unauthorized"))
-    cleared = cookie("Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax", value="")
-    visit.step("log out", "POST", path, status(204), cleared, session=ada)
+    foreign = refused(403, "cross_origin")
+    visit.step("from another site", "POST", path, *foreign, headers=FROM_ELSEWHERE, session=ada)
+    visit.step("log out", "POST", path, status(204), cookie(CLEARED, value=""), session=ada)
+    visit.step("a copy of the cookie is void", "GET", of_ada, *refused(401, "invalid_token"), session=ada)
     visit.step("delete one's own account", "DELETE", of_ada, status(204), session=new)
     visit.step("and its posts", "GET", "/api/posts", status(200), items(0, page=1, limit=10, total=0, totalPages=0))

@@ -9,7 +9,7 @@
         return ok(await posts.create(body, author=principal.sub), status=201)
 """
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gatewright._core.call import Call as Call
@@ -19,17 +19,11 @@ from gatewright._core.decorate import compose as compose
 from gatewright._core.function import Guarded as Guarded
 from gatewright._core.gate import Gate as Gate
 from gatewright._core.headers import HeaderPolicy as HeaderPolicy
+from gatewright._core.late import late as _late
 from gatewright._core.log import Logger as Logger
 from gatewright._core.phase import Phase as Phase
 from gatewright._core.principal import Principal as Principal
 from gatewright._core.storage.opening import Storage as Storage
-from gatewright.auth import ApiKey as ApiKey
-from gatewright.auth import BearerToken as BearerToken
-from gatewright.auth import SessionCookie as SessionCookie
-from gatewright.auth import require as require
-from gatewright.auth import role as role
-from gatewright.auth import scopes as scopes
-from gatewright.auth import with_auth as with_auth
 from gatewright.body_limit import limit_body as limit_body
 from gatewright.cookie import Cookie as Cookie
 from gatewright.errors import ApiError as ApiError
@@ -78,6 +72,21 @@ from gatewright.validation import FromQuery as FromQuery
 from gatewright.validation import validate as validate
 
 if TYPE_CHECKING:
+    from gatewright.auth import ApiKey as ApiKey
+    from gatewright.auth import BearerToken as BearerToken
+    from gatewright.auth import Owned as Owned
+    from gatewright.auth import SessionCookie as SessionCookie
+    from gatewright.auth import cross_origin as cross_origin
+    from gatewright.auth import fresh as fresh
+    from gatewright.auth import is_self as is_self
+    from gatewright.auth import owned as owned
+    from gatewright.auth import protect as protect
+    from gatewright.auth import public as public
+    from gatewright.auth import require as require
+    from gatewright.auth import role as role
+    from gatewright.auth import same_tenant as same_tenant
+    from gatewright.auth import scopes as scopes
+    from gatewright.auth import with_auth as with_auth
     from gatewright.concurrency import limit_concurrency as limit_concurrency
     from gatewright.idempotency import idempotent as idempotent
     from gatewright.webhooks import Verified as Verified
@@ -116,6 +125,7 @@ __all__ = [
     "MethodNotAllowed",
     "NotFound",
     "Ok",
+    "Owned",
     "Page",
     "PageParams",
     "PayloadTooLarge",
@@ -135,16 +145,23 @@ __all__ = [
     "by_principal",
     "by_principal_or_address",
     "compose",
+    "cross_origin",
     "err",
+    "fresh",
     "idempotent",
+    "is_self",
     "limit_body",
     "limit_concurrency",
     "lockout",
     "metered",
     "ok",
+    "owned",
     "paginate",
+    "protect",
+    "public",
     "require",
     "role",
+    "same_tenant",
     "scopes",
     "security_headers",
     "timeout",
@@ -154,19 +171,26 @@ __all__ = [
     "with_rate_limit",
 ]
 
-# Not every app has them. Only names that no module of ours has: once imported, the module would be found instead.
 _LATE = {
-    "limit_concurrency": "gatewright.concurrency",
-    "idempotent": "gatewright.idempotency",
-    "Verified": "gatewright.webhooks",
-    "verify_webhook": "gatewright.webhooks",
+    "ApiKey": "auth",
+    "BearerToken": "auth",
+    "Owned": "auth",
+    "SessionCookie": "auth",
+    "cross_origin": "auth",
+    "fresh": "auth",
+    "is_self": "auth",
+    "owned": "auth",
+    "protect": "auth",
+    "public": "auth",
+    "require": "auth",
+    "role": "auth",
+    "same_tenant": "auth",
+    "scopes": "auth",
+    "with_auth": "auth",
+    "limit_concurrency": "concurrency",
+    "idempotent": "idempotency",
+    "Verified": "webhooks",
+    "verify_webhook": "webhooks",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for late."""
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_LATE[name]), name)
-    globals()[name] = found
-    return found
+__getattr__: Callable[[str], object] = _late(__name__, _LATE, globals())

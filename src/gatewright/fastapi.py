@@ -14,13 +14,15 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from gatewright._core.call import CALL, Call
-from gatewright._core.document import document
+from gatewright._core.document import document, document_optional
 from gatewright._core.function import state_of
 from gatewright._core.install import GuardsFirst
 from gatewright._core.principal import Principal
+from gatewright.auth.authenticator import Authenticator
+from gatewright.auth.with_auth import with_auth
 from gatewright.errors import Unauthorized
 
-__all__ = ["CurrentPrincipal", "GuardedRoute", "current_principal"]
+__all__ = ["CurrentPrincipal", "GuardedRoute", "current_principal", "principal_of"]
 
 
 class GuardedRoute(APIRoute):
@@ -38,6 +40,7 @@ class GuardedRoute(APIRoute):
         self.guards: GuardsFirst | None = None if state is None else GuardsFirst(self, state, super().handle, self.path)
         if state is not None:
             document(self, state.handler)
+        document_optional(self)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the route, behind its guards where there are any."""
@@ -57,6 +60,30 @@ def current_principal(connection: HTTPConnection) -> Principal[Any]:
     if call is None or call.principal is None:
         raise Unauthorized
     return call.principal
+
+
+def principal_of(*authenticators: Authenticator, optional: bool = False) -> Callable[..., Any]:
+    """Return a dependency that does what `with_auth` does: `Annotated[Principal, Depends(principal_of(session))]`.
+
+    The same authenticators, refusals and challenges, by the gate in front or else the default one; the same schemes in
+    the OpenAPI document. FastAPI resolves it after it has read the body; `with_auth` on a guarded route comes before.
+
+    Args:
+        authenticators: the ways to prove who one is, such as `SessionCookie()` and `BearerToken(lookup)`.
+        optional: let callers without any credential pass, with None for a principal.
+
+    Raises:
+        ConfigurationError: for no authenticator, two of the same name, or none with a challenge.
+    """
+    return with_auth(*authenticators, optional=optional)(_perhaps_known if optional else _known)
+
+
+async def _known(principal: Principal[Any]) -> Principal[Any]:
+    return principal
+
+
+async def _perhaps_known(principal: Principal[Any] | None) -> Principal[Any] | None:
+    return principal
 
 
 CurrentPrincipal = Annotated[Principal[Any], Depends(current_principal)]

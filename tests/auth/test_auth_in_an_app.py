@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from gatewright import (
     BearerToken,
+    Call,
     Gate,
     Ok,
     Principal,
@@ -36,8 +37,8 @@ async def login(principal: Principal | None) -> Ok[str]:
 
 
 @with_auth(session)
-async def logout(principal: Principal) -> Ok[str]:
-    return ok("bye", cookies=[session.end_session()])
+async def logout(call: Call) -> Ok[str]:
+    return ok("bye", cookies=[await session.end_session(call)])
 
 
 @with_auth(session, bearer)
@@ -180,3 +181,12 @@ def test_a_caller_is_not_granted_what_only_the_apps_caller_may() -> None:
     server = Browser(app)
     answer = server.get("/", headers={"cookie": cookie, "authorization": "Bearer eve"})
     assert answer.status == 403
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_an_app_is_composed_in_any_order(in_order: bool) -> None:
+    """What `require` needs may be written after it, for an app as for a function."""
+    decorators = [with_auth(bearer), require(scopes("read"))]
+    app = compose(*(decorators if in_order else reversed(decorators)))(files)
+    assert [guard.name for guard in app.pipeline.guards] == ["with_auth", "require"]
+    assert Browser(app).get("/", headers={"authorization": "Bearer ada"}).status == 200

@@ -176,6 +176,7 @@ def test_the_challenge_has_a_parameter() -> None:
     """RFC 6750, section 3: one or more parameters follow the scheme."""
     bearer = BearerToken(nobody, realm="posts")
     assert bearer.challenge() == 'Bearer realm="posts"'
+    assert bearer.security_scheme == {"type": "http", "scheme": "bearer"}
     assert (bearer.name, bearer.header, bearer.ambient) == ("bearer", "Authorization", False)
 
 

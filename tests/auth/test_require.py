@@ -7,14 +7,17 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright import (
     ApiError,
+    BearerToken,
     ConfigurationError,
     Forbidden,
+    Gate,
     NotFound,
     Phase,
     Principal,
@@ -25,6 +28,10 @@ from gatewright import (
 )
 from gatewright._core.call import Call
 from gatewright.auth import Identified, Require, Requirement
+from gatewright.auth.answers import Unknown
+from gatewright.auth.authority.awaited import Findings, Late
+from gatewright.auth.authority.kinds import fresh, is_self, same_tenant
+from gatewright.auth.authority.owned import owned
 from tests.auth.support import call_with, header_of, known
 
 CALL = call_with()
@@ -116,6 +123,7 @@ def test_the_order_in_which_they_are_joined_does_not_matter() -> None:
         (~~ADMIN, "role('admin')"),
         (ADMIN & is_ada, "role('admin') & tests.auth.test_require.is_ada"),
         (is_ada | ADMIN, "role('admin') | tests.auth.test_require.is_ada"),
+        (is_ada & ADMIN, "role('admin') & tests.auth.test_require.is_ada"),
     ],
 )
 def test_a_requirement_reads_like_what_was_written(requirement: Requirement, written: str) -> None:
@@ -188,7 +196,7 @@ def test_a_signed_in_user_who_is_denied_gets_a_403_not_a_401() -> None:
 def test_a_caller_who_is_not_known_gets_a_401_with_the_challenge() -> None:
     """With optional authentication nobody may get this far; a 401 then says how to become somebody."""
     call = call_with()
-    call.provide(Identified, Identified(None, None, 'Bearer realm="api"'))
+    call.provide(Identified, Identified(None, None, Unknown([BearerToken(lambda token: None)], Gate())))
     with pytest.raises(Unauthorized) as caught:
         guard(~ADMIN).enter(call)
     assert header_of(caught.value) == 'Bearer realm="api"'
@@ -203,6 +211,7 @@ def test_a_caller_who_is_not_known_gets_a_401_with_the_challenge() -> None:
         (ADMIN | scopes("write"), "write"),
         (role("user") & scopes("write"), "write"),
         (role("user") & (ADMIN | scopes("write")), "write"),
+        ((role("user") | scopes("other")) & scopes("write"), "write"),
         (ADMIN, None),
         (ADMIN & scopes("write"), None),
         (ADMIN | EDITOR, None),
@@ -305,10 +314,6 @@ def test_an_object_with_a_call_is_shown_by_its_repr() -> None:
     assert repr(guard(Named())) == "require(named(7))"
 
 
-async def slowly(principal: Principal, call: Call) -> bool:
-    return True
-
-
 class SlowRequirement(Requirement):
     async def __call__(self, principal: Principal, call: Call) -> bool:  # type: ignore[override]
         return True
@@ -317,10 +322,13 @@ class SlowRequirement(Requirement):
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (slowly, "write a plain function"),
-        (SlowRequirement(), "write a plain function"),
-        (role, r"name none; write require\(role\('\.\.\.'\)\)"),
-        (scopes, "name none"),
+        (SlowRequirement(), "write an async function instead"),
+        (role, r"require\(role\) says nothing yet; write require\(role\('admin'\)\)"),
+        (scopes, r"write require\(scopes\('posts:write'\)\)"),
+        (is_self, r"write require\(is_self\('user_id'\)\)"),
+        (same_tenant, r"write require\(same_tenant\('tenant_id'\)\)"),
+        (fresh, r"write require\(fresh\(300\)\)"),
+        (owned, r"write require\(owned\(posts.find, owner='author_id'\)\)"),
         ("admin", r"write role\('\.\.\.'\)"),
         (lambda principal: True, r"takes \(principal, call\)"),
         (None, r"write role\('\.\.\.'\)"),
@@ -346,3 +354,5 @@ def test_a_requirement_of_ones_own_says_what_it_judges() -> None:
     """A subclass implements `__call__`; the base judges nothing."""
     with pytest.raises(NotImplementedError):
         Requirement()(known(), CALL)
+    with pytest.raises(NotImplementedError):
+        anyio.run(Late().find, known(), CALL, Findings())

@@ -108,7 +108,7 @@ def test_ending_a_session_takes_the_same_cookie_away() -> None:
     """A browser forgets a cookie only when name, path and domain are the same, and takes `__Host-` only as set."""
     session: SessionCookie = SessionCookie(name="__Secure-s", domain="example.org", path="/app", same_site="strict")
     expected = b"__Secure-s=; Path=/app; Max-Age=0; Domain=example.org; Secure; HttpOnly; SameSite=Strict"
-    assert session.end_session().header(make_gate()) == expected
+    assert session.forget().header(make_gate()) == expected
 
 
 def test_a_cookie_fits_its_four_kilobytes() -> None:
@@ -183,6 +183,7 @@ def test_two_cookies_of_the_name_are_none() -> None:
         call = call_with(*((b"cookie", line) for line in lines), gate=gate)
         assert SESSION.bind(gate).authenticate(call) is ABSENT
         assert call.notes == {"auth_ambiguous": "__Host-session more than once"}
+        assert call.security == ("credential_ambiguous",)
 
 
 def test_a_cookie_that_http2_sent_apart_from_others_is_found() -> None:
@@ -424,8 +425,11 @@ def test_with_a_user_to_load_a_gate_has_one_bound_session_too() -> None:
         ({"domain": "example.org"}, "__Host- wants"),
         ({"name": "s", "secure": False, "same_site": "none"}, "SameSite=None"),
         ({"name": "a b"}, "a name is letters"),
-        ({"max_age": 0}, "write a lifetime in seconds"),
-        ({"max_age": -1}, "write a lifetime in seconds"),
+        ({"max_age": 0}, "write a lifetime in whole seconds"),
+        ({"max_age": -1}, "write a lifetime in whole seconds"),
+        ({"max_age": "1d"}, "write a lifetime in whole seconds"),
+        ({"max_age": 1.5}, "write a lifetime in whole seconds"),
+        ({"leeway": "5"}, "write a few seconds, such as 5"),
         ({"leeway": -1}, "write a few seconds"),
         ({"leeway": float("nan")}, "write a few seconds"),
         ({"leeway": float("inf")}, "write a few seconds"),

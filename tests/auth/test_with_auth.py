@@ -25,14 +25,14 @@ from gatewright import (
 from gatewright._core.call import Call
 from gatewright._core.guard import Guard
 from gatewright._core.handler import Handler
-from gatewright.auth import ABSENT, Identified, Rejected, Verdict, WithAuth
+from gatewright.auth import ABSENT, HeaderToken, Identified, Rejected, Verdict, WithAuth
 from tests.auth.support import call_with, enter, header_of, known, make_gate, refused
 
 pytestmark = pytest.mark.anyio
 
 SESSION: SessionCookie = SessionCookie()
 BEARER = BearerToken(lambda token: known(token) if token == "good" else None)
-API_KEY = ApiKey(lambda key: known(key) if key == "good" else None)
+API_KEY = HeaderToken(lambda key: known(key) if key == "good" else None)
 
 GOOD_BEARER = (b"authorization", b"Bearer good")
 BAD_BEARER = (b"authorization", b"Bearer bad")
@@ -91,7 +91,7 @@ async def test_each_kind_of_credential_lets_its_caller_in() -> None:
     for header, authenticator, principal in (
         (session_cookie(gate), SESSION, ("ada", "session")),
         (GOOD_BEARER, BEARER, ("good", "bearer")),
-        (GOOD_KEY, API_KEY, ("good", "api_key")),
+        (GOOD_KEY, API_KEY, ("good", "header_token")),
     ):
         call = call_with(header, gate=gate)
         await enter(guard, call)
@@ -120,7 +120,7 @@ async def test_a_websocket_is_identified_like_a_request() -> None:
 async def test_async_and_plain_authenticators_mix() -> None:
     """One of them awaits: the guard does, and the others are asked as they are."""
     guard = bound(BearerToken(slowly), API_KEY)
-    for header, method in ((GOOD_BEARER, "bearer"), (GOOD_KEY, "api_key")):
+    for header, method in ((GOOD_BEARER, "bearer"), (GOOD_KEY, "header_token")):
         call = call_with(header)
         await enter(guard, call)
         assert call.principal is not None and call.principal.method == method
@@ -153,7 +153,7 @@ async def test_a_rejected_credential_is_told_so_in_its_own_challenge() -> None:
     error = await refused(bound(SESSION, BEARER), call)
     assert isinstance(error, Unauthorized) and error.code == "invalid_token"
     assert header_of(error) == 'Session realm="api", Bearer realm="api", error="invalid_token"'
-    assert call.notes == {"auth_rejected": "the lookup does not know it"}
+    assert call.notes == {"auth_rejected": "the lookup does not know it"} and call.security == ("credential_rejected",)
     assert error.reason == "the lookup does not know it (bearer)"
 
 
@@ -201,7 +201,8 @@ async def test_two_kinds_of_credential_are_a_400(optional: bool, later: bool) ->
         call = call_with(*pair)
         error = await refused(guard, call)
         assert isinstance(error, BadRequest) and error.code == "invalid_request"
-        assert call.principal is None and call.notes == {"auth_rejected": "several credentials"}
+        assert call.principal is None
+        assert call.notes == {"auth_rejected": "several credentials"} and call.security == ("credential_ambiguous",)
     assert error.reason == "several credentials (bearer, __Host-session)"
     expected = (
         'Bearer realm="api", error="invalid_request", APIKey realm="api", Session realm="api", error="invalid_request"'
@@ -354,6 +355,7 @@ async def test_a_plain_authenticator_that_returns_an_awaitable_lets_nobody_in() 
         ((SESSION, SESSION), r"two take the same credential, '__Host-session'"),
         ((SESSION, SessionCookie()), "two take the same credential"),
         ((BEARER, API_KEY, BearerToken(slowly)), "two take the same credential, 'bearer'"),
+        ((API_KEY, ApiKey(slowly, prefix="ck")), "two read the same header, so each call would have two credentials"),
         ((Says(ABSENT, plain=None),), "a 401 has a challenge"),
     ],
 )

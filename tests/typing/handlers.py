@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, assert_type
 
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gatewright import (
+    Call,
     Err,
     FromBody,
     Gate,
@@ -27,11 +29,14 @@ from gatewright import (
     err,
     ok,
     paginate,
+    require,
+    role,
     validate,
     with_auth,
     with_rate_limit,
 )
 from gatewright._core.app import GuardedApp
+from gatewright.auth import Owned, Requirement, owned, protect, public
 
 
 class CreatePost(BaseModel):
@@ -132,3 +137,53 @@ def takes_guarded(handler: Guarded[[CreatePost, Principal], Coroutine[Any, Any, 
 
 
 takes_guarded(create_post)
+
+
+async def find(post_id: int) -> Post | None:
+    """Load an object, or nothing."""
+    return Post(id=post_id)
+
+
+def read(post_id: int) -> Post:
+    """Load an object, in a thread."""
+    return Post(id=post_id)
+
+
+async def allowed(principal: Principal, call: Call) -> bool:
+    """Judge, after a while."""
+    return True
+
+
+@with_auth(session)
+@require(role("admin") | owned(find, owner="author_id") & ~owned(read, owner=lambda post: post.id) | allowed)
+@validate
+async def update_post(post: Owned[Post], body: FromBody[CreatePost]) -> Result[Post]:
+    """An owned object is what was loaded, to a type checker too."""
+    assert_type(post, Post)
+    return ok(post)
+
+
+assert_type(owned(find, owner=lambda post: post.id), Requirement)
+owned(find, owner=lambda post: post.author)  # type: ignore[attr-defined]
+owned(find, owner="author_id", by="role")  # type: ignore[call-overload]
+
+
+async def calls_with_an_object() -> None:
+    """The original takes the object where a test passes it."""
+    await update_post.handler(Post(id=1), CreatePost(title="Hi"))
+    await update_post.handler("1", CreatePost(title="Hi"))  # type: ignore[arg-type]
+
+
+@public
+async def health(request: Request) -> Result[None]:
+    """A bare decorator keeps the signature."""
+    return ok()
+
+
+async def calls_health(request: Request) -> None:
+    """What it returns is known."""
+    assert_type(await health.handler(request), Ok[None] | Err)
+
+
+protect(Starlette(), {"/docs": public, "POST /posts": with_auth(session)}, default=with_auth(session))
+protect(Starlette(), {"/docs": "public"})  # type: ignore[dict-item]

@@ -1,4 +1,4 @@
-"""The blog as a Starlette app: `uvicorn blog.app:app --app-dir docs/examples`."""
+"""The blog as a Starlette app: `uvicorn blog.app:app --app-dir docs/examples`, then look at /login."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from starlette.applications import Starlette
 
 from blog.gate import gate
 from blog.routes import lifespan, routes
+from gatewright import protect
 
 app = Starlette(routes=routes, lifespan=lifespan)
 gate.install(app)
+protect(app, {})  # every route says itself who may come in; one that does not stays closed

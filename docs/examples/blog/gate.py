@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blog import settings, users
 from gatewright import ErrorMapper, Gate, NotFound, SessionCookie
+from gatewright.auth import Revoker
 
 errors = (
     ErrorMapper()
@@ -14,5 +15,7 @@ errors = (
     .register("sqlalchemy.orm.exc:StaleDataError", lambda exc: NotFound())
 )
 
-gate = Gate(keys=[settings.SECRET_KEY], errors=errors)
-session = SessionCookie(load_user=users.of_session)
+gate = Gate(keys=[settings.SECRET_KEY], storage=settings.STORAGE, errors=errors)
+
+# A session is looked up twice with each request: whether it was ended, and whether its account is still there.
+session = SessionCookie(load_user=users.of_session, revoker=Revoker(), login_page="/login")

@@ -1,12 +1,18 @@
-"""Every handler of the blog. The decorators of one may stand in any order; they always run in the same, secure one."""
+"""Every handler of the API. The decorators of one may stand in any order; they always run in the same, secure one.
+
+The app denies what says nothing of who may come in (`protect`, in `app.py`): hence `@public`.
+"""
 
 from __future__ import annotations
 
-from blog import posts, settings, supporters, users
+from blog import accounts, posts, settings, supporters, users
+from blog.access import administrator, own_account, own_post
+from blog.db import Post, User
 from blog.gate import session
-from blog.limits import login_failures, reading
+from blog.limits import reading
 from blog.schemas import (
     Credentials,
+    PasswordChange,
     PostChanges,
     PostId,
     PostIn,
@@ -16,23 +22,23 @@ from blog.schemas import (
     UserOut,
 )
 from gatewright import (
-    Attempts,
     Call,
     FromBody,
     FromPath,
+    Owned,
     Page,
     PageParams,
     Principal,
     Result,
-    Unauthorized,
     by_principal,
     by_principal_or_address,
+    cross_origin,
     idempotent,
     limit_body,
     ok,
     paginate,
+    public,
     require,
-    role,
     validate,
     verify_webhook,
     with_auth,
@@ -43,43 +49,42 @@ from gatewright.webhooks import Event, stripe
 # Accounts and sessions
 
 
+@public
+@cross_origin()
 @with_rate_limit("10/minute")
 @validate
 async def register(body: FromBody[Registration]) -> Result[UserOut]:
     """Make an account. This returns the database's row, and what `UserOut` does not name stays here."""
-    return ok(await users.register(body), status=201)
+    return ok(await accounts.register(body), status=201)
 
 
-@login_failures
+@public
 @with_rate_limit("30/minute")
 @validate
-async def login(body: FromBody[Credentials], attempts: Attempts) -> Result[UserOut]:
-    """Begin a session."""
-    async with attempts(body.email) as attempt:
-        user = await users.by_password(body)
-        if user is None:
-            raise Unauthorized("The email address or the password is wrong", code="wrong_credentials")
-        await attempt.succeed()
-    roles = ["admin"] if user.is_admin else []
-    return ok(user, cookies=[session.create_session(user.id, roles=roles)])
+async def login(body: FromBody[Credentials], call: Call) -> Result[UserOut]:
+    """Begin a session. That guesses are counted, and other sites refused, `Login` sees to."""
+    known = await accounts.login.attempt(call, body.email, body.password.get_secret_value())
+    return ok(known.user, cookies=known.cookies)
 
 
 @with_auth(session)
-async def logout() -> Result[None]:
-    """End the session."""
-    return ok(status=204, cookies=[session.end_session()])
+async def logout(call: Call) -> Result[None]:
+    """End the session, and all copies of its cookie."""
+    return ok(status=204, cookies=[await session.end_session(call)])
+
+
+@with_auth(session)
+@validate
+async def change_password(body: FromBody[PasswordChange], principal: Principal[User], call: Call) -> Result[None]:
+    """Change one's own password, and log out everywhere else."""
+    return ok(status=204, cookies=await accounts.change_password(call, users.of(principal), body))
 
 
 # Users
 
 
-def own_account(principal: Principal, call: Call) -> bool:
-    """Say whether the account in the path is the caller's."""
-    return bool(call.path_params["user_id"] == principal.sub)
-
-
 @with_auth(session)
-@require(role("admin"))
+@require(administrator)
 @paginate(max_limit=50)
 async def list_users(page: PageParams) -> Result[Page[UserOut]]:
     """List the accounts, for administrators."""
@@ -94,15 +99,15 @@ async def read_user(user_id: FromPath[str]) -> Result[UserOut]:
 
 
 @with_auth(session)
-@require(own_account)
+@require(administrator | own_account)
 @validate
 async def update_user(user_id: FromPath[str], body: FromBody[UserChanges]) -> Result[UserOut]:
-    """Change one's own account."""
+    """Change one's own account or, as an administrator, any."""
     return ok(await users.change(await users.find(user_id), body))
 
 
 @with_auth(session)
-@require(role("admin") | own_account)
+@require(administrator | own_account)
 @validate
 async def delete_user(user_id: FromPath[str]) -> Result[None]:
     """Delete one's own account or, as an administrator, any."""
@@ -113,6 +118,7 @@ async def delete_user(user_id: FromPath[str]) -> Result[None]:
 # Posts
 
 
+@public
 @with_auth(session, optional=True)
 @with_rate_limit(reading, by=by_principal_or_address)
 @paginate(max_limit=50)
@@ -131,6 +137,7 @@ async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[Po
     return ok(await posts.create(body, author=principal.sub), status=201)
 
 
+@public
 @validate
 async def read_post(post_id: FromPath[PostId]) -> Result[PostOut]:
     """Show a post."""
@@ -139,18 +146,18 @@ async def read_post(post_id: FromPath[PostId]) -> Result[PostOut]:
 
 @limit_body(100_000)
 @with_auth(session)
+@require(own_post)
 @validate
-async def update_post(post_id: FromPath[PostId], body: FromBody[PostChanges], principal: Principal) -> Result[PostOut]:
-    """Change one's own post."""
-    post = await posts.owned(post_id, by=principal.sub)
+async def update_post(post: Owned[Post], body: FromBody[PostChanges]) -> Result[PostOut]:
+    """Change one's own post; not even an administrator puts words into somebody's mouth."""
     return ok(await posts.change(post, body))
 
 
 @with_auth(session)
-@validate
-async def delete_post(post_id: FromPath[PostId], principal: Principal) -> Result[None]:
-    """Delete one's own post."""
-    await posts.delete(await posts.owned(post_id, by=principal.sub))
+@require(administrator | own_post)
+async def delete_post(post: Owned[Post]) -> Result[None]:
+    """Delete one's own post or, as an administrator, any."""
+    await posts.delete(post)
     return ok()
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
-from blog import db, handlers, users
+from blog import accounts, db, handlers, pages
 
-routes = [
+routes: list[BaseRoute] = [
+    *pages.routes,
     Mount(
         "/api",
         routes=[
             Route("/auth/register", handlers.register, methods=["POST"]),
             Route("/auth/login", handlers.login, methods=["POST"]),
             Route("/auth/logout", handlers.logout, methods=["POST"]),
+            Route("/auth/password", handlers.change_password, methods=["POST"]),
             Route("/users", handlers.list_users),
             Route("/users/{user_id}", handlers.read_user),
             Route("/users/{user_id}", handlers.update_user, methods=["PATCH"]),
@@ -27,7 +29,7 @@ routes = [
             Route("/posts/{post_id}", handlers.delete_post, methods=["DELETE"]),
             Route("/webhooks/stripe", handlers.stripe_webhook, methods=["POST"]),
         ],
-    )
+    ),
 ]
 
 
@@ -35,6 +37,6 @@ routes = [
 async def lifespan(app: object) -> AsyncGenerator[None, None]:
     """Open the database, and close it."""
     await db.create_tables()
-    await users.add_administrator()
+    await accounts.add_administrator()
     yield
     await db.engine.dispose()

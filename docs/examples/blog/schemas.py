@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from annotated_types import Interval
-from pydantic import BaseModel, Field, GetPydanticSchema, SecretStr, StringConstraints
+from pydantic import BaseModel, GetPydanticSchema, SecretStr, StringConstraints
 
 from blog.db import Post, User
 
@@ -15,25 +15,37 @@ Email = Annotated[
     StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
 ]
 Name = Annotated[str, StringConstraints(min_length=2, max_length=30, pattern=r"^[A-Za-z0-9_-]+$")]
-Password = Annotated[SecretStr, Field(min_length=12, max_length=128)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 PostId = Annotated[int, Interval(ge=1, lt=2**63)]  # what SQLite can count
 
 
 class Registration(BaseModel):
-    """A new account."""
+    """A new account; whether the password will do, `accounts.passwords` says."""
 
     name: Name
     email: Email
-    password: Password
+    password: SecretStr
 
 
 class Credentials(BaseModel):
     """A login. Any text will do here: what is wrong with it is not told."""
 
-    email: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254)]
-    password: Annotated[SecretStr, Field(max_length=128)]
+    email: str
+    password: SecretStr
+
+
+class LoginForm(Credentials):
+    """A login on the page, and where to go then."""
+
+    next: str | None = None
+
+
+class PasswordChange(BaseModel):
+    """Another password; who changes it has to know the present one."""
+
+    current: SecretStr
+    new: SecretStr
 
 
 class UserChanges(BaseModel):

@@ -18,6 +18,8 @@ def _temporary_database() -> str:
 
 
 DATABASE = os.environ.get("BLOG_DATABASE") or _temporary_database()
+# Limits and ended sessions; what is kept in memory is forgotten with the process, and known to no other worker.
+STORAGE = os.environ.get("BLOG_STORAGE", "memory://")
 SECRET_KEY = os.environ.get("BLOG_SECRET_KEY") or secrets.token_urlsafe(32)
 STRIPE_SECRET = os.environ.get("BLOG_STRIPE_SECRET") or f"whsec_{secrets.token_urlsafe(32)}"
 

@@ -4,37 +4,46 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from blog import passwords, settings
 from blog.db import User, transaction
-from blog.schemas import Credentials, Registration, UserChanges
-from gatewright import Conflict, NotFound, Page, PageParams, Principal
+from blog.schemas import UserChanges
+from gatewright import NotFound, Page, PageParams, Principal, Unauthorized
 
 EMAIL_TAKEN = "There is an account with this email address"
 NAME_TAKEN = "This name is taken"
 
 
-async def register(new: Registration) -> User:
-    """Make an account.
-
-    The address is looked up first, because a hash is expensive. Of two requests at the same time, the second fails
-    at the database's own constraint; the gate answers that with the same 409 (see `gate.py`).
-    """
-    if await _by_email(new.email):
-        raise Conflict(EMAIL_TAKEN, details={"email": [EMAIL_TAKEN]})
-    return await _add(new)
+async def add(name: str, email: str, password_hash: str, *, is_admin: bool) -> User:
+    """Make an account."""
+    async with transaction() as db:
+        user = User(name=name, email=email, password_hash=password_hash, is_admin=is_admin)
+        db.add(user)
+    return user
 
 
-async def by_password(given: Credentials) -> User | None:
-    """Return whose email address and password these are."""
-    user = await _by_email(given.email)
-    password_hash = user.password_hash if user else None
-    return user if await passwords.matches(password_hash, given.password.get_secret_value()) else None
+async def by_email(typed: str) -> User | None:
+    """Return the account with this address; it is kept in lower case, and typed as people like."""
+    async with transaction() as db:
+        return await db.scalar(select(User).where(User.email == typed.strip().lower()))
+
+
+async def keep_hash(user: User, password_hash: str) -> None:
+    """Keep the hash of another password, or a better one of the same."""
+    async with transaction() as db:
+        db.add(user)
+        user.password_hash = password_hash
 
 
 async def of_session(principal: Principal) -> User | None:
     """Return whose session this is; None, which ends it, where the account is gone."""
     async with transaction() as db:
         return await db.get(User, principal.sub)
+
+
+def of(principal: Principal[User]) -> User:
+    """Return the account that `of_session` found."""
+    if principal.user is None:
+        raise Unauthorized
+    return principal.user
 
 
 async def find(user_id: str) -> User:
@@ -66,23 +75,3 @@ async def delete(user: User) -> None:
     """Delete an account, and with it its posts."""
     async with transaction() as db:
         await db.delete(user)
-
-
-async def add_administrator() -> None:
-    """Make the account that the settings name, unless it is there."""
-    email, password = settings.ADMIN_EMAIL, settings.ADMIN_PASSWORD
-    if email and password and not await _by_email(email):
-        await _add(Registration.model_validate({"name": "admin", "email": email, "password": password}), is_admin=True)
-
-
-async def _by_email(email: str) -> User | None:
-    async with transaction() as db:
-        return await db.scalar(select(User).where(User.email == email))
-
-
-async def _add(new: Registration, *, is_admin: bool = False) -> User:
-    password_hash = await passwords.hashed(new.password.get_secret_value())
-    async with transaction() as db:
-        user = User(name=new.name, email=new.email, password_hash=password_hash, is_admin=is_admin)
-        db.add(user)
-    return user

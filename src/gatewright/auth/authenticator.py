@@ -15,6 +15,7 @@ from gatewright.errors import ConfigurationError
 if TYPE_CHECKING:
     from gatewright._core.call import Call
     from gatewright._core.gate import Gate
+    from gatewright.auth.answers import Unknown
 
 __all__ = [
     "ABSENT",
@@ -106,12 +107,17 @@ class Identified:
     Args:
         authenticator: the one that knew the caller; None where a call without credentials was let pass.
         bound: the same, bound.
-        challenge: what a later 401 of this call has to carry.
+        unknown: makes a later 401 of this call.
     """
 
     authenticator: Authenticator | None
     bound: BoundAuthenticator | None
-    challenge: str
+    unknown: Unknown
+
+    @property
+    def challenge(self) -> str:
+        """Return what a later 401 of this call has to carry."""
+        return self.unknown.challenge
 
 
 def challenge_of(scheme: str, realm: str) -> str:

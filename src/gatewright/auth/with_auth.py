@@ -10,6 +10,8 @@ from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
+from gatewright._core.security import tell
+from gatewright.auth.answers import Unknown
 from gatewright.auth.authenticator import (
     ABSENT,
     Absent,
@@ -21,7 +23,9 @@ from gatewright.auth.authenticator import (
     is_async,
     with_parameters,
 )
-from gatewright.errors import ApiError, BadRequest, ConfigurationError, Unauthorized
+from gatewright.auth.cross_origin.guard import IMPLIED
+from gatewright.auth.users import introduce
+from gatewright.errors import ApiError, BadRequest, ConfigurationError
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["WithAuth", "with_auth"]
 
 _VERDICTS = (Principal, Absent, Rejected)
+# Headers that several kinds of credential come in, each known by its scheme or its name.
+_SHARED = ("authorization", "cookie")
 _SEVERAL = Rejected("invalid_request", "several credentials")
 _Said = Verdict | Awaitable[Verdict]
 
@@ -40,7 +46,8 @@ def with_auth(*authenticators: Authenticator, optional: bool = False) -> Decorat
     """Let only callers pass who prove who they are; handlers ask for the `Principal` by annotation.
 
     The credential that is there decides: one that is rejected is refused, whatever else is configured, and two
-    kinds of credential in one request are refused as well (RFC 6750, section 3.1).
+    kinds of credential in one request are refused as well (RFC 6750, section 3.1). Where a browser attaches one of them
+    by itself, such as a cookie, requests from other origins are refused, too; see `cross_origin`.
 
     Args:
         authenticators: the ways to prove it, such as `SessionCookie()` and `BearerToken(lookup)`.
@@ -49,7 +56,9 @@ def with_auth(*authenticators: Authenticator, optional: bool = False) -> Decorat
     Raises:
         ConfigurationError: for no authenticator, two of the same name, or none with a challenge.
     """
-    return guarded_by(WithAuth(authenticators, optional))
+    guard = WithAuth(authenticators, optional)
+    rides_along = any(authenticator.ambient for authenticator in authenticators)
+    return guarded_by(guard, IMPLIED) if rides_along else guarded_by(guard)
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,8 +82,16 @@ class WithAuth(Guard):
         for name in names:
             if names.count(name) > 1:
                 raise ConfigurationError(f"{self!r}: two take the same credential, {name!r}; write one that knows both")
+        own = [one.header for one in self.authenticators if one.header.lower() not in _SHARED]
+        if len(set(own)) < len(own):
+            raise ConfigurationError(f"{self!r}: two read the same header, so each call would have two credentials")
         if not any(authenticator.challenge() for authenticator in self.authenticators):
             raise ConfigurationError(f"{self!r}: a 401 has a challenge (RFC 9110, 15.5.2); return one from challenge()")
+
+    @property
+    def vouches(self) -> bool:  # type: ignore[override]  # read, never set
+        """Say whether nobody passes who is not known."""
+        return not self.optional
 
     def __repr__(self) -> str:
         names = [authenticator.name for authenticator in self.authenticators]
@@ -95,14 +112,14 @@ class WithAuth(Guard):
 
     def bind(self, gate: Gate) -> Guard:
         """Bind every authenticator; by them it shows whether there is anything to await."""
-        challenge = ", ".join(filter(None, (authenticator.challenge() for authenticator in self.authenticators)))
         pairs = [(authenticator, authenticator.bind(gate)) for authenticator in self.authenticators]
-        asked = [_Asked(Identified(*pair, challenge), *pair) for pair in pairs]
-        vary = ", ".join(dict.fromkeys(authenticator.header for authenticator in self.authenticators))
+        unknown = Unknown(self.authenticators, gate)
+        asked = [_Asked(Identified(*pair, unknown), *pair) for pair in pairs]
+        vary = ", ".join(dict.fromkeys([*(one.header for one in self.authenticators), *unknown.vary]))
         headers = ((b"vary", vary.encode("ascii")), (b"cache-control", b"no-store"))
-        nobody = Identified(None, None, challenge) if self.optional else None
+        nobody = Identified(None, None, unknown) if self.optional else None
         awaits = any(is_async(one.authenticate) for one in asked)
-        return (_IdentifyAsync if awaits else _Identify)(tuple(asked), headers, challenge, nobody)
+        return (_IdentifyAsync if awaits else _Identify)(tuple(asked), headers, unknown, nobody)
 
 
 def _check(authenticator: object) -> None:
@@ -116,10 +133,11 @@ def _check(authenticator: object) -> None:
 class _Asked:
     """One authenticator at its gate."""
 
-    __slots__ = ("authenticate", "challenge", "identified", "name")
+    __slots__ = ("authenticate", "authenticator", "challenge", "identified", "name")
 
     def __init__(self, identified: Identified, authenticator: Authenticator, bound: BoundAuthenticator) -> None:
         self.identified = identified
+        self.authenticator = authenticator
         self.name = authenticator.name
         self.challenge = authenticator.challenge()
         self.authenticate = bound.authenticate
@@ -139,7 +157,7 @@ class _Bound(Guard):
 
     asked: tuple[_Asked, ...]
     headers: tuple[RawHeader, ...]
-    challenge: str
+    unknown: Unknown
     nobody: Identified | None
 
     name = WithAuth.name
@@ -150,21 +168,25 @@ class _Bound(Guard):
         if len(present) == 1:
             self._judge(call, *present[0])
         elif present:
+            tell(call, "credential_ambiguous")
             raise self._refusal(call, _SEVERAL, *(one for one, _ in present))
         else:
             self._pass_nobody(call)
 
     def _pass_nobody(self, call: Call) -> None:
         if self.nobody is None:
-            raise Unauthorized(headers={"WWW-Authenticate": self.challenge})
+            raise self.unknown.refusal(call)
         if call.principal is None:
             call.provide(Identified, self.nobody)
+            introduce(call)
 
     def _judge(self, call: Call, one: _Asked, verdict: _Said) -> None:
         if isinstance(verdict, Principal):
             call.principal = verdict
             call.provide(Identified, one.identified)
+            introduce(call)
         elif isinstance(verdict, Rejected):
+            tell(call, "credential_rejected")
             raise self._refusal(call, verdict, one)
         else:
             # A coroutine that nobody awaited, None, True: whatever it is, it does not say who is calling.
@@ -174,12 +196,13 @@ class _Bound(Guard):
 
     def _refusal(self, call: Call, rejected: Rejected, *by: _Asked) -> ApiError:
         call.note(auth_rejected=rejected.reason)
-        headers = {"WWW-Authenticate": self._challenge(rejected.code, *by)}
+        challenge = self._challenge(rejected.code, *by)
         # Not "name: reason": the redactor takes what follows the name of a credential for the credential.
         reason = f"{rejected.reason} ({', '.join(one.name for one in by)})"
         if rejected.code == "invalid_request":
+            headers = {"WWW-Authenticate": challenge}
             return BadRequest("Send one well-formed credential", code=rejected.code, headers=headers, reason=reason)
-        return Unauthorized("The credential is not valid", code=rejected.code, headers=headers, reason=reason)
+        return self.unknown.refusal(call, challenge, by[0].authenticator, code=rejected.code, reason=reason)
 
     def _challenge(self, error: str, *wrong: _Asked) -> str:
         challenges = [(one.challenge, one in wrong) for one in self.asked if one.challenge]

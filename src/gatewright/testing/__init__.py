@@ -6,7 +6,11 @@
     assert reply.status == 201
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from gatewright._core.gate import forget_default_gate as forget_default_gate
+from gatewright._core.late import late as _late
 from gatewright._core.log import EventList as EventList
 from gatewright.testing.bodies import Disconnect as Disconnect
 from gatewright.testing.bodies import chunked as chunked
@@ -20,6 +24,9 @@ from gatewright.testing.clock import FrozenClock as FrozenClock
 from gatewright.testing.deliveries import signed as signed
 from gatewright.testing.wire import Reply as Reply
 
+if TYPE_CHECKING:
+    from gatewright.testing.passwords import cheap_passwords as cheap_passwords
+
 __all__ = [
     "Disconnect",
     "EventList",
@@ -27,6 +34,7 @@ __all__ = [
     "Handshake",
     "Reply",
     "call",
+    "cheap_passwords",
     "chunked",
     "disconnecting",
     "enter",
@@ -35,3 +43,7 @@ __all__ = [
     "make_call",
     "signed",
 ]
+
+_LATE = {"cheap_passwords": "passwords"}
+
+__getattr__: Callable[[str], object] = _late(__name__, _LATE, globals())

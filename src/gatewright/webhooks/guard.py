@@ -40,6 +40,7 @@ class VerifyWebhook(Guard):
     provides: ClassVar[tuple[Hashable, ...]] = (Verified, EventMarker)
     single: ClassVar[bool] = True
     reads_body: ClassVar[bool] = True
+    vouches = True
 
     scheme: Scheme
     secrets: tuple[Secret, ...] | SecretsOf = field(repr=False)

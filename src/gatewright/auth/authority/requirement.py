@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from gatewright._core.principal import Principal
 from gatewright.auth.authenticator import is_async
+from gatewright.auth.authority.remedy import NOTHING, Remedy
 from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
+    from gatewright.auth.authority.awaited import Late
 
-__all__ = ["Predicate", "Requirement", "requirement_of", "role", "scopes"]
+__all__ = [
+    "Predicate",
+    "Requirement",
+    "factory",
+    "name_of",
+    "requirement_of",
+    "role",
+    "scopes",
+    "verdict_of",
+    "written",
+]
 
-Predicate = Callable[[Principal[Any], "Call"], "bool | None"]
+Predicate = Callable[[Principal[Any], "Call"], "Awaitable[bool | None] | bool | None"]
+"""A function of yours that judges the principal and the call; plain, or async where it has to wait."""
+
+F = TypeVar("F", bound=Callable[..., object])
 
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
+_EXAMPLE = "__gatewright_example__"
 
 
 class Requirement:
@@ -31,12 +47,22 @@ class Requirement:
     __slots__ = ()
 
     def __call__(self, principal: Principal[Any], call: Call) -> bool | None:
-        """Judge *principal*; never awaits."""
+        """Judge *principal* by what is known; never awaits."""
         raise NotImplementedError
 
-    def scopes_for(self, principal: Principal[Any], call: Call) -> frozenset[str] | None:
-        """Return the scopes with which *principal* would pass; None where no scope would help."""
-        return frozenset() if self(principal, call) is True else None
+    @property
+    def late(self) -> tuple[Late, ...]:
+        """Return the parts that are not known before something was awaited."""
+        return ()
+
+    def remedy(self, principal: Principal[Any], call: Call) -> Remedy | None:
+        """Return with what *principal* would pass; None where nothing would help.
+
+        Of a part that is still to be awaited the best is hoped: what else is lacking can be told before.
+        """
+        held = self(principal, call)
+        hoped = held is None and any(part.pending(call) for part in self.late)
+        return NOTHING if held is True or hoped else None
 
     def __and__(self, other: Requirement | Predicate) -> Requirement:
         return _joined(AllOf, (self, requirement_of(other)))
@@ -66,7 +92,7 @@ class Role(Requirement):
         return not self.names.isdisjoint(principal.roles)
 
     def __repr__(self) -> str:
-        return _written("role", self.names)
+        return written("role", *sorted(self.names))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,26 +102,22 @@ class Scopes(Requirement):
     def __call__(self, principal: Principal[Any], call: Call) -> bool:
         return self.names <= principal.scopes
 
-    def scopes_for(self, principal: Principal[Any], call: Call) -> frozenset[str]:
-        return self.names
+    def remedy(self, principal: Principal[Any], call: Call) -> Remedy:
+        return Remedy(self.names)
 
     def __repr__(self) -> str:
-        return _written("scopes", self.names)
+        return written("scopes", *sorted(self.names))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Check(Requirement):
-    function: Predicate
+    function: Callable[[Principal[Any], Call], object]
 
     def __call__(self, principal: Principal[Any], call: Call) -> bool | None:
-        held = self.function(principal, call)
-        if held is None or isinstance(held, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # it is the user's
-            return held
-        raise ConfigurationError(f"{self!r} returned a {type(held).__name__}; return True or False")
+        return verdict_of(self, self.function(principal, call))
 
     def __repr__(self) -> str:
-        name = getattr(self.function, "__qualname__", None)
-        return f"{self.function.__module__}.{name}" if name else repr(self.function)
+        return name_of(self.function)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,13 +133,17 @@ class AllOf(Requirement):
             known = known if held else None
         return known
 
-    def scopes_for(self, principal: Principal[Any], call: Call) -> frozenset[str] | None:
-        needed: frozenset[str] = frozenset()
+    @property
+    def late(self) -> tuple[Late, ...]:
+        return _late(self.parts)
+
+    def remedy(self, principal: Principal[Any], call: Call) -> Remedy | None:
+        needed = NOTHING
         for part in self.parts:
-            more = part.scopes_for(principal, call)
+            more = part.remedy(principal, call)
             if more is None:
                 return None
-            needed |= more
+            needed += more
         return needed
 
     def __repr__(self) -> str:
@@ -137,9 +163,15 @@ class AnyOf(Requirement):
             known = None if held is None else known
         return known
 
-    def scopes_for(self, principal: Principal[Any], call: Call) -> frozenset[str] | None:
-        helpful = (part.scopes_for(principal, call) for part in self.parts)
-        return next((scopes for scopes in helpful if scopes is not None), None)
+    @property
+    def late(self) -> tuple[Late, ...]:
+        return _late(self.parts)
+
+    def remedy(self, principal: Principal[Any], call: Call) -> Remedy | None:
+        remedies = [part.remedy(principal, call) for part in self.parts]
+        if NOTHING in remedies:
+            return NOTHING
+        return next((remedy for remedy in remedies if remedy is not None), None)
 
     def __repr__(self) -> str:
         return " | ".join(repr(part) for part in self.parts)
@@ -153,6 +185,10 @@ class Not(Requirement):
         held = self.part(principal, call)
         return None if held is None else not held
 
+    @property
+    def late(self) -> tuple[Late, ...]:
+        return self.part.late
+
     def __invert__(self) -> Requirement:
         return self.part
 
@@ -160,6 +196,17 @@ class Not(Requirement):
         return f"~({self.part!r})" if isinstance(self.part, (AllOf, AnyOf)) else f"~{self.part!r}"
 
 
+def factory(example: str) -> Callable[[F], F]:
+    """Mark a function that makes requirements, so that `require(role)` can be told from `require(a_function)`."""
+
+    def mark(function: F) -> F:
+        vars(function)[_EXAMPLE] = example
+        return function
+
+    return mark
+
+
+@factory("role('admin')")
 def role(*names: str) -> Requirement:
     """Require one of these roles.
 
@@ -171,6 +218,7 @@ def role(*names: str) -> Requirement:
     return Role(frozenset(names))
 
 
+@factory("scopes('posts:write')")
 def scopes(*names: str) -> Requirement:
     """Require all of these scopes; a bearer that lacks them is told which (RFC 6750, section 3.1).
 
@@ -187,28 +235,37 @@ def scopes(*names: str) -> Requirement:
     return Scopes(frozenset(names))
 
 
-_FACTORIES: tuple[object, ...] = (role, scopes)
-
-
 def requirement_of(value: Requirement | Predicate) -> Requirement:
     """Return *value* where it is a requirement, and one that asks it where it is a function.
 
     Raises:
-        ConfigurationError: for an async function, and for what cannot be called with a principal and a call.
+        ConfigurationError: for what cannot be called with a principal and a call.
     """
-    if is_async(value):
-        raise ConfigurationError(f"require({value!r}): write a plain function; it judges what is already known")
     if isinstance(value, Requirement):
+        if is_async(value):
+            raise ConfigurationError(f"{value!r}: a requirement judges what is known; write an async function instead")
         return value
-    if value in _FACTORIES:
-        raise ConfigurationError("require(role) and require(scopes) name none; write require(role('...'))")
+    example: str | None = getattr(value, _EXAMPLE, None)
+    if example is not None:
+        name = example.partition("(")[0]
+        raise ConfigurationError(f"require({name}) says nothing yet; write require({example})")
     try:
         inspect.signature(value).bind(None, None)
     except (TypeError, ValueError):
         raise ConfigurationError(
             f"require({value!r}): write role('...'), scopes('...'), or a function that takes (principal, call)"
         ) from None
-    return Check(value)
+    function: Any = value
+    if not is_async(value):
+        return Check(function)
+    from gatewright.auth.authority.awaited import LateCheck
+
+    return LateCheck(function)
+
+
+def written(name: str, *arguments: object) -> str:
+    """Return how one writes a call of *name*."""
+    return f"{name}({', '.join(map(repr, arguments))})"
 
 
 def _joined(kind: type[AllOf | AnyOf], parts: Iterable[Requirement]) -> Requirement:
@@ -218,5 +275,22 @@ def _joined(kind: type[AllOf | AnyOf], parts: Iterable[Requirement]) -> Requirem
     return ordered[0] if len(ordered) == 1 else kind(ordered)
 
 
-def _written(factory: str, names: frozenset[str]) -> str:
-    return f"{factory}({', '.join(map(repr, sorted(names)))})"
+def _late(parts: Iterable[Requirement]) -> tuple[Late, ...]:
+    return tuple(dict.fromkeys(late for part in parts for late in part.late))
+
+
+def verdict_of(who: Requirement, held: object) -> bool | None:
+    """Return what a function said.
+
+    Raises:
+        ConfigurationError: for anything that is no verdict: truthy is not True.
+    """
+    if held is None or isinstance(held, bool):
+        return held
+    raise ConfigurationError(f"{who!r} returned a {type(held).__name__}; return True or False")
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return the name by which a function is shown."""
+    name = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{name}" if name else repr(function)

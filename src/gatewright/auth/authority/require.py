@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from gatewright._core.decorate import Decorator, guarded_by
-from gatewright._core.guard import Guard
+from gatewright._core.guard import Entering, Guard
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
-from gatewright.auth.authenticator import Identified, with_parameters
-from gatewright.auth.requirement import Predicate, Requirement, requirement_of
-from gatewright.errors import Forbidden, Unauthorized
+from gatewright.auth.authenticator import Identified
+from gatewright.auth.authority.remedy import denied
+from gatewright.auth.authority.requirement import Predicate, Requirement, requirement_of
+from gatewright.errors import Unauthorized
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
 
-__all__ = ["Require", "require"]
+__all__ = ["Require", "caller", "require"]
 
 
 def require(requirement: Requirement | Predicate, /) -> Decorator:
@@ -26,18 +27,24 @@ def require(requirement: Requirement | Predicate, /) -> Decorator:
     A caller who is known and does not meet it gets a 403, one who is not known (`with_auth(optional=True)`) a 401.
 
     Args:
-        requirement: `role(...)`, `scopes(...)`, a plain function of the principal and the call that returns a bool,
-            or several of them joined with `&`, `|` and `~`.
+        requirement: `role(...)`, `scopes(...)`, `is_self(...)`, `same_tenant(...)`, `fresh(...)`, `owned(...)`, a
+            function of the principal and the call that returns a bool, plain or async, or several of them joined
+            with `&`, `|` and `~`.
 
     Raises:
         ConfigurationError: for anything else.
     """
-    return guarded_by(Require(requirement_of(requirement)))
+    whole = requirement_of(requirement)
+    if not whole.late:
+        return guarded_by(Require(whole))
+    from gatewright.auth.authority.late import guards_for
+
+    return guarded_by(*guards_for(whole))
 
 
 @dataclass(frozen=True, repr=False)
 class Require(Guard):
-    """Judge the principal; see `require`."""
+    """Judge the principal by what is known at once; see `require`."""
 
     requirement: Requirement
 
@@ -60,23 +67,22 @@ class Require(Guard):
         """Say no: between the two, another credential may have made somebody else the principal."""
         return False
 
-    def enter(self, call: Call) -> None:
+    def enter(self, call: Call) -> Entering:
         """Refuse a caller who is not known, or does not meet the requirement."""
-        principal = call.principal
-        if principal is None:
-            raise Unauthorized(headers=_challenge(call))
+        principal = caller(call)
         # Only True passes: False and "not known" do not.
         if self.requirement(principal, call) is not True:
-            raise Forbidden(headers=self._lacking(principal, call), reason=f"{self!r} is not met")
-
-    def _lacking(self, principal: Principal[Any], call: Call) -> dict[str, str] | None:
-        lacking = self.requirement.scopes_for(principal, call) if principal.method == "bearer" else None
-        if not lacking:
-            return None
-        scope = " ".join(sorted(lacking))
-        return {"WWW-Authenticate": with_parameters("Bearer", error="insufficient_scope", scope=scope)}
+            raise denied(self.requirement, principal, call)
+        return None
 
 
-def _challenge(call: Call) -> dict[str, str] | None:
-    identified = (call.provided or {}).get(Identified)
-    return None if identified is None else {"WWW-Authenticate": identified.challenge}
+def caller(call: Call) -> Principal[Any]:
+    """Return who is calling.
+
+    Raises:
+        Unauthorized: where nobody is known.
+    """
+    if call.principal is None:
+        identified: Identified | None = (call.provided or {}).get(Identified)
+        raise Unauthorized() if identified is None else identified.unknown.refusal(call)
+    return call.principal

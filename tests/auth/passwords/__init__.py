@@ -1,0 +1,1 @@
+"""Tests of how passwords are hashed, compared and chosen."""
