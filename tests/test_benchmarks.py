@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -10,16 +11,36 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.benchmarks import bare, guards, hardened, imports, layers, limiter, ours, refusals
+from gatewright import BearerToken, Principal
+from gatewright.auth.passwords.argon2 import Argon2id, argon2id
+from gatewright.auth.passwords.bcrypt import bcrypt
+from tests.benchmarks import (
+    bare,
+    credentials,
+    enumeration,
+    guards,
+    hardened,
+    imports,
+    layers,
+    limiter,
+    logins,
+    ours,
+    refusals,
+    whoami_ours,
+)
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.candidates import HARDENED, PLAIN, missing
+from tests.benchmarks.credentials import CANDIDATES
 from tests.benchmarks.equivalence import shortcomings
 from tests.benchmarks.method import Effort, Figures, measure, unheard
 from tests.benchmarks.table import Table
+from tests.benchmarks.whoami import Asked, misjudged, tokens
 from tests.benchmarks.wire import serving
 from tests.benchmarks.work import BODY, PLENTY, Served
 
 LITTLE = Effort(rounds=1, count=1, warm=0, apart=False)
+CHEAP = argon2id(1, 8, 1, weak_for_tests=True)
+CHEAP_HASHERS = enumeration.Hashers(CHEAP, bcrypt(5, weak_for_tests=True), bcrypt(4, weak_for_tests=True))
 
 
 @pytest.mark.parametrize("name", HARDENED)
@@ -68,6 +89,56 @@ def test_a_candidate_that_leaves_out_one_header_is_found_out(header: bytes) -> N
     assert shortcomings(stack, hardened=True)
 
 
+def _misjudged(stack: Callable[[], Asked], *, guarded: bool) -> list[str]:
+    with unheard():
+        return asyncio.run(misjudged(stack, guarded=guarded))
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_says_who_is_asking_and_refuses_whoever_does_not_prove_it(name: str) -> None:
+    """The same bytes from all for two users; 401 without a credential, and for one that was altered, or is over."""
+    assert _misjudged(CANDIDATES[name].stack, guarded=CANDIDATES[name].base is not None) == []
+
+
+def test_every_candidate_is_compared_with_one_that_takes_part() -> None:
+    """What its stack costs without a credential, and what its peer adds to that."""
+    for one in CANDIDATES.values():
+        assert one.base is None or CANDIDATES[one.base].base is None
+        assert one.peer is None or "PyJWT" in one.peer or CANDIDATES[one.peer].base is not None
+
+
+def test_a_candidate_that_lets_everybody_in_is_found_out() -> None:
+    """Whatever is wrong with a credential counts, and so does whose it is."""
+
+    def gullible() -> Asked:
+        taking_all = BearerToken(lambda token: Principal("user-0", "bearer"))
+        return tokens(whoami_ours.guarded(taking_all), "HS256")
+
+    found = _misjudged(gullible, guarded=True)
+    for missed in ("user-1", "expired", "never expires", "issuer", "another audience", "no audience", "altered"):
+        assert any(missed in what for what in found), missed
+    assert "none: 200 where 401 was due" in _misjudged(whoami_ours.open_to_all, guarded=True)
+
+
+class _Forgetful(Argon2id):
+    def matches(self, stored: str, password: bytes) -> bool:
+        return False
+
+
+def test_a_login_with_the_right_password_that_fails_is_no_sample() -> None:
+    """What refuses everybody may well be fast."""
+    with pytest.raises(RuntimeError, match="not let in"):
+        logins.table(LITTLE, _Forgetful(1, 8, 1, weak_for_tests=True), logins=1)
+
+
+def test_the_rank_statistic_is_the_one_of_the_textbook() -> None:
+    """Mann and Whitney's U with its normal approximation: ten above ten others is √(300/21) standard deviations."""
+    low, high = range(10), range(10, 20)
+    assert enumeration.rank_z(high, low) == pytest.approx(3.7796, abs=1e-4)
+    assert enumeration.rank_z(low, high) == pytest.approx(-3.7796, abs=1e-4)
+    assert enumeration.rank_z(low, low) == 0
+
+
 def test_the_body_has_the_size_that_the_work_names() -> None:
     """200 bytes."""
     assert len(BODY) == 200
@@ -81,6 +152,9 @@ def test_the_body_has_the_size_that_the_work_names() -> None:
         refusals.table,
         guards.table,
         partial(limiter.table, most=1000),
+        credentials.table,
+        partial(logins.table, hasher=CHEAP, logins=2),
+        partial(enumeration.table, hashers=CHEAP_HASHERS, floor=0.001),
         partial(imports.table, imports={"nothing": "pass", "json": "import json"}),
     ],
 )

@@ -13,7 +13,20 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from tests.benchmarks import decisions, guards, hardened, imports, layers, limiter, ours, over_redis, refusals
+from tests.benchmarks import (
+    credentials,
+    decisions,
+    enumeration,
+    guards,
+    hardened,
+    imports,
+    layers,
+    limiter,
+    logins,
+    ours,
+    over_redis,
+    refusals,
+)
 from tests.benchmarks.candidates import creating
 from tests.benchmarks.method import Effort, unheard
 from tests.benchmarks.table import Table
@@ -21,7 +34,7 @@ from tests.benchmarks.wire import LOOP
 
 __all__ = ["main"]
 
-# Each with the share of the rounds that it needs; limiter and imports do more in one turn.
+# Each with the share of the rounds that it needs; some do more in one turn.
 TABLES: dict[str, tuple[Callable[[Effort], Table], float]] = {
     "hardened": (hardened.table, 1),
     "layers": (layers.table, 1),
@@ -31,9 +44,13 @@ TABLES: dict[str, tuple[Callable[[Effort], Table], float]] = {
     "redis": (over_redis.table, 0.5),
     "outage": (over_redis.outage, 1),
     "limiter": (limiter.table, 0.5),
+    "credentials": (credentials.table, 1),
+    "logins": (logins.table, 0.15),
+    "enumeration": (enumeration.table, 0.5),
     "imports": (imports.table, 0.5),
 }
 _PACKAGES = ("starlette", "pydantic", "fastapi", "slowapi", "limits", "itsdangerous", "structlog", "redis", "uvloop")
+_PACKAGES += ("joserfc", "pyjwt", "cryptography", "argon2-cffi", "bcrypt")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

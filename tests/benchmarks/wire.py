@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import cycle, islice
@@ -16,7 +17,8 @@ from starlette.types import ASGIApp, Message
 from tests.benchmarks.method import Work
 from tests.benchmarks.work import BODY, PATH, USERS, Served
 
-__all__ = ["LOOP", "Exchange", "Headers", "forged", "headers_of", "running", "serving", "signed"]
+__all__ = ["LOOP", "Ask", "Exchange", "Headers", "altered", "forged", "headers_of", "running", "serving", "signed"]
+__all__ += ["working"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -27,16 +29,23 @@ LOOP = "asyncio" if find_spec("uvloop") is None else "uvloop"
 class Exchange:
     """One request and its answer.
 
+    Args:
+        sends: the body.
+        method: the method.
+        path: what is asked for.
+
     Attributes:
         status: the status of the answer; 0 before there is one.
         headers: its headers.
         body: its body.
     """
 
-    __slots__ = ("_given", "_sends", "body", "headers", "status")
+    __slots__ = ("_given", "_method", "_path", "_sends", "body", "headers", "status")
 
-    def __init__(self, sends: bytes) -> None:
+    def __init__(self, sends: bytes, method: str = "POST", path: str = PATH) -> None:
         self._sends = sends
+        self._method = method
+        self._path = path
         self._given = False
         self.status = 0
         self.headers: Headers = []
@@ -63,10 +72,10 @@ class Exchange:
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": self._method,
             "scheme": "http",
-            "path": PATH,
-            "raw_path": PATH.encode(),
+            "path": self._path,
+            "raw_path": self._path.encode(),
             "query_string": b"",
             "root_path": "",
             "headers": headers.copy(),
@@ -76,6 +85,10 @@ class Exchange:
         }
         await app(scope, self.receive, self.send)
         return self
+
+
+Ask = Callable[[int, Headers], Coroutine[Any, Any, Exchange]]
+"""Makes the request of a user with these headers."""
 
 
 def headers_of(cookie: bytes | None, body: bytes = BODY) -> Headers:
@@ -97,9 +110,13 @@ def signed(served: Served, user: str) -> bytes:
 
 def forged(served: Served, user: str) -> bytes:
     """Return a user's cookie with a signature that differs in one character."""
-    cookie = served.cookie(user)
-    at = len(cookie) - 10
-    return cookie[:at] + (b"A" if cookie[at : at + 1] != b"A" else b"B") + cookie[at + 1 :]
+    return altered(served.cookie(user))
+
+
+def altered(credential: bytes) -> bytes:
+    """Return a credential that differs in one character near its end."""
+    at = len(credential) - 10
+    return credential[:at] + (b"A" if credential[at : at + 1] != b"A" else b"B") + credential[at + 1 :]
 
 
 @contextmanager
@@ -126,27 +143,46 @@ def serving(
     """
     with running() as runner:
         served = make()
-        users = range(len(USERS))
         sessions = [headers_of(cookie(served, user)) for user in USERS]
 
-        async def ask(requests: list[tuple[int, Headers]]) -> tuple[float, set[int]]:
-            spawn = asyncio.get_running_loop().create_task
-            statuses: set[int] = set()
-            started = process_time()
-            for user, headers in requests:
-                exchange = await spawn(Exchange(BODY).run(served.app, user, headers))
-                statuses.add(exchange.status)
-            return (process_time() - started) / len(requests), statuses
+        def headers(user: int) -> Headers:
+            return headers_of(cookie(served, USERS[user])) if new_sessions else sessions[user]
 
-        def work(count: int) -> float:
-            requests = list(zip(islice(cycle(users), count), cycle(sessions), strict=False))
-            if new_sessions:
-                requests = [(user, headers_of(cookie(served, USERS[user]))) for user, _ in requests]
-            seconds, statuses = runner.run(ask(requests))
-            if statuses != {status}:
-                raise RuntimeError(f"answered {statuses}, where {status} was due")
-            return seconds
+        yield working(runner, partial(_post, served.app), status, headers)
 
-        # Everybody once: caches fill, and a limit of one call is used up.
-        runner.run(ask(list(zip(users, sessions, strict=True))))
-        yield work
+
+def _post(app: ASGIApp, user: int, headers: Headers) -> Coroutine[Any, Any, Exchange]:
+    return Exchange(BODY).run(app, user, headers)
+
+
+def working(runner: asyncio.Runner, ask: Ask, status: int, headers: Callable[[int], Headers]) -> Work:
+    """Return the work of requests of all users in turn; each of them has asked once by then.
+
+    Args:
+        runner: runs them.
+        ask: makes one of them.
+        status: the status that every answer has to have.
+        headers: returns what a user sends; asked before the clock starts.
+    """
+
+    async def ask_all(requests: list[tuple[int, Headers]]) -> tuple[float, set[int]]:
+        spawn = asyncio.get_running_loop().create_task
+        statuses: set[int] = set()
+        started = process_time()
+        for user, sent in requests:
+            exchange = await spawn(ask(user, sent))
+            statuses.add(exchange.status)
+        return (process_time() - started) / len(requests), statuses
+
+    def requests_of(count: int) -> list[tuple[int, Headers]]:
+        return [(user, headers(user)) for user in islice(cycle(range(len(USERS))), count)]
+
+    def work(count: int) -> float:
+        seconds, statuses = runner.run(ask_all(requests_of(count)))
+        if statuses != {status}:
+            raise RuntimeError(f"answered {statuses}, where {status} was due")
+        return seconds
+
+    # Everybody once: caches fill, and a limit of one call is used up.
+    runner.run(ask_all(requests_of(len(USERS))))
+    return work
