@@ -43,7 +43,7 @@ from gatewright._core.guard import Proceed
 from gatewright._core.outcome import Outcome
 from gatewright.fastapi import GuardedRoute
 from gatewright.testing import EventList, Reply, call, chunked, enter, handshake, make_call
-from gatewright.timeout import timeout
+from gatewright.timeout import Arrival, timeout
 from tests.core.kit import Collect, Enclose, requests, through
 from tests.core.test_driver import Wire
 
@@ -396,6 +396,22 @@ async def test_reading_in_short_attempts_buys_no_time() -> None:
     await wire.app(wire.scope, never, wire.send)
     assert wire.sent[0]["status"] == 408
     assert 2 <= len(attempts) <= 6
+
+
+async def test_a_body_whose_time_is_over_is_waited_for_no_more() -> None:
+    """Whoever asks again is refused at once; the wire is not asked."""
+    asked: list[int] = []
+
+    async def never() -> Message:
+        asked.append(1)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    arrival = Arrival(never, SOON / 5, {})
+    for _ in range(3):
+        with pytest.raises(RequestTimeout):
+            await arrival()
+    assert asked == [1]
 
 
 async def test_what_the_body_limit_refuses_is_no_matter_of_time() -> None:

@@ -27,6 +27,7 @@ from gatewright import (
     validate,
     with_auth,
 )
+from gatewright.auth import Revoker
 from gatewright.auth.login import LoggedIn, Login, LoginFailed
 from gatewright.auth.passwords.argon2 import argon2id
 from gatewright.auth.passwords.bcrypt import bcrypt
@@ -74,10 +75,11 @@ class Users:
         self.asked.append(name)
         return next((user for user in self.known if user.email == name.strip().casefold()), None)
 
-    async def set_hash(self, user: User, better: str) -> None:
+    async def set_hash(self, user: User, old: str, better: str) -> None:
         if self.full:
             raise OSError("no space left on device")
-        user.password_hash = better
+        if user.password_hash == old:
+            user.password_hash = better
 
 
 def make_login(users: Users | None = None, passwords: Passwords = PASSWORDS, **arguments: Any) -> Login[User]:
@@ -388,6 +390,11 @@ async def test_a_fault_of_the_server_is_no_failure() -> None:
 # Better hashes
 
 
+async def failure_or_lock(login: Login[User], call: Call, name: str) -> None:
+    with pytest.raises((LoginFailed, TooManyRequests)):
+        await login.attempt(call, name, "wrong")
+
+
 async def test_a_weak_hash_is_replaced_at_login() -> None:
     """And the next login is by the new one."""
     users = Users([User(password_hash=bcrypt(4, weak_for_tests=True).hash(RIGHT.encode()))])
@@ -396,6 +403,50 @@ async def test_a_weak_hash_is_replaced_at_login() -> None:
     for _ in range(2):
         await login.attempt(knock(gate), "ada@example.com", RIGHT)
         assert (users.known[0].password_hash or "").startswith("$argon2id$")
+
+
+async def test_a_password_that_is_changed_meanwhile_is_not_changed_back() -> None:
+    """`save_hash` is told what was compared with, so that it keeps the better hash only where that still stands."""
+    users = Users([User(password_hash=bcrypt(4, weak_for_tests=True).hash(RIGHT.encode()))])
+    changed = await PASSWORDS.hash("another password by now")
+
+    async def save(user: User, old: str, better: str) -> None:
+        user.password_hash = changed
+        await users.set_hash(user, old, better)
+
+    login = make_login(users, Passwords([*PASSWORDS.hashers, bcrypt(4, weak_for_tests=True)]), save_hash=save)
+    assert await login.attempt(knock(make_gate()), "ada@example.com", RIGHT)
+    assert users.known[0].password_hash == changed
+
+
+async def test_a_login_that_is_under_way_does_not_outlive_what_ends_all() -> None:
+    """A session counts from when the login began: who tried the old password before its change is out after it."""
+    clock = FrozenClock()
+    revoked: SessionCookie = SessionCookie(revoker=Revoker())
+    gate = make_gate(clock=clock)
+
+    class Slow(Users):
+        """A table that is so slow that the password is changed meanwhile, and everybody logged out."""
+
+        async def by_email(self, name: str) -> User | None:
+            clock.advance(1)
+            await revoked.end_all(gate, "1")
+            clock.advance(1)
+            return await super().by_email(name)
+
+    login = make_login(Slow(), session=revoked)
+    (cookie,) = (await login.attempt(knock(gate), "ada@example.com", RIGHT)).cookies
+    value = cookie.header(gate).decode().partition(";")[0].partition("=")[2]
+    assert await revoked.verify_session(value, gate) is None
+
+
+async def test_no_name_that_is_typed_counts_for_a_confirmation() -> None:
+    """Subjects are no secret; whoever guesses at the login as somebody's subject locks nobody's confirmation."""
+    login, gate = make_login(), make_gate()
+    for name in ("sub 1", "1", "\x001"):
+        for _ in range(6):
+            await failure_or_lock(login, knock(gate), name)
+    await login.confirm(knock(gate), User(), RIGHT)
 
 
 async def test_a_hash_that_cannot_be_saved_is_no_reason_to_refuse() -> None:

@@ -206,6 +206,14 @@ async def _nothing() -> Ok[None]:
     return ok()
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("login_page", ["/login", "/login?from=app"])
+async def test_a_login_page_that_is_guarded_by_mistake_sends_nobody_to_itself(login_page: str) -> None:
+    """Else the browser would go there for ever."""
+    guarded = with_auth(SessionCookie(keys=[KEY], login_page=login_page))(_nothing)
+    assert (await call(guarded, path="/login", headers=PAGE, gate=a_gate())).status == 401
+
+
 def test_what_the_log_says() -> None:
     """The guard refused, and the event of the request has the status that was sent."""
     log = EventList()

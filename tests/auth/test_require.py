@@ -356,3 +356,10 @@ def test_a_requirement_of_ones_own_says_what_it_judges() -> None:
         Requirement()(known(), CALL)
     with pytest.raises(NotImplementedError):
         anyio.run(Late().find, known(), CALL, Findings())
+
+
+@pytest.mark.parametrize("make", [role, scopes])
+def test_a_list_is_no_name(make: Any) -> None:
+    """As one writes it who has the names in a list; the message says how."""
+    with pytest.raises(ConfigurationError, match=r"write (the names themselves|scopes)"):
+        make(["admin", "editor"])

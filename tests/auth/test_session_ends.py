@@ -212,6 +212,32 @@ async def test_what_the_log_says_of_it() -> None:
     ]
 
 
+async def test_a_session_that_is_rotated_while_all_end_does_not_outlive_them() -> None:
+    """The new one counts from before it was asked whether the old one still does."""
+    clock = FrozenClock()
+    gate = a_gate(clock=clock)
+    cookies = await signed_in(gate)
+    made = make_call(cookies=cookies, gate=gate)
+    cookie = await session.rotate(made, roles=["admin"])
+    clock.advance(1)
+    await session.end_all(gate, "ada")
+    clock.advance(1)
+    # The answer is made only now.
+    value = cookie.header(gate).decode().partition(";")[0].partition("=")[2]
+    assert await session.verify_session(value, gate) is None
+
+
+async def test_a_late_answer_to_an_ended_session_leaves_the_browser_its_new_one() -> None:
+    """Story: nextauthjs/next-auth#8897: what a page asks beside a rotation logs nobody out."""
+    gate = a_gate()
+    before = await signed_in(gate)
+    await asks(promote, before, gate)
+    reply = await asks(me, before, gate)
+    assert reply.status == 401 and "set-cookie" not in reply.headers
+    reply = await call(me, cookies=before, headers={"Accept": "text/html"}, gate=gate)
+    assert (reply.status, reply.cookies) == (401, {NAME: ""})
+
+
 # All at once
 
 

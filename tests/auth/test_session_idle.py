@@ -116,17 +116,62 @@ async def test_renewal_never_extends_the_lifetime() -> None:
 
 
 @pytest.mark.parametrize(("handler", "status"), [(admin, 403), (missing, 404)])
-async def test_refusals_renew_it_too(handler: Any, status: int) -> None:
-    """Whoever is told no is there all the same."""
+async def test_refusals_renew_nothing(handler: Any, status: int) -> None:
+    """Nobody keeps somebody else's session alive by what another site makes a browser ask."""
     clock = FrozenClock()
     gate = a_gate(clock)
     cookies = created(gate)
     clock.advance(500)
     reply = await call(handler, cookies=cookies, gate=gate)
-    assert reply.status == status and NAME in reply.cookies
+    assert reply.status == status and NAME not in reply.cookies
 
 
-@pytest.mark.parametrize("handler", [logout, rotate])
+@with_auth(session)
+async def forget() -> Ok[None]:
+    return ok(cookies=[session.forget()])
+
+
+@with_auth(session)
+async def become_bob() -> Ok[None]:
+    return ok(cookies=[session.create_session("bob")])
+
+
+@with_auth(session)
+async def cacheable() -> Ok[None]:
+    return ok(headers={"cache-control": "public, max-age=60"})
+
+
+@with_auth(session)
+async def slow() -> Ok[None]:
+    CLOCK.advance(3)
+    return ok()
+
+
+CLOCK = FrozenClock()
+
+
+async def test_an_answer_that_may_be_stored_by_others_carries_no_session_to_them() -> None:
+    """Where the cookie is written again, nothing stores the answer, whatever its author thought of it."""
+    clock = FrozenClock()
+    gate = a_gate(clock)
+    cookies = created(gate)
+    reply = await call(cacheable, cookies=cookies, gate=gate)
+    assert reply.headers["cache-control"] == "public, max-age=60" and NAME not in reply.cookies
+    clock.advance(500)
+    reply = await call(cacheable, cookies=cookies, gate=gate)
+    assert reply.headers["cache-control"] == "no-store" and NAME in reply.cookies
+
+
+async def test_a_late_answer_writes_no_session_over_a_newer_one() -> None:
+    """Story: Kludex/starlette#2019, a slow response brings an old cookie back."""
+    gate = a_gate(CLOCK)
+    cookies = created(gate)
+    CLOCK.advance(500)
+    assert NAME not in (await call(slow, cookies=cookies, gate=gate)).cookies
+    assert NAME in (await call(me, cookies=cookies, gate=gate)).cookies
+
+
+@pytest.mark.parametrize("handler", [logout, rotate, forget, become_bob])
 async def test_what_ends_or_begins_a_session_has_the_last_word(handler: Any) -> None:
     """The answer carries one cookie of the name, the new one, or a browser would keep the old."""
     clock = FrozenClock()
@@ -136,7 +181,20 @@ async def test_what_ends_or_begins_a_session_has_the_last_word(handler: Any) -> 
     reply = await call(handler, cookies=cookies, gate=gate)
     assert [name for name, _ in reply.raw_headers].count(b"set-cookie") == 1
     assert reply.cookies[NAME] != cookies[NAME]
-    assert (reply.cookies[NAME] == "") is (handler is logout)
+    assert (reply.cookies[NAME] == "") is (handler in (logout, forget))
+
+
+async def test_a_gate_further_out_does_not_undo_the_logout_of_one_inside() -> None:
+    """Whoever sets the cookie last is heard; a renewal from outside is none of it."""
+    clock = FrozenClock()
+    outer = a_gate(clock)
+    cookies = created(outer)
+    inside = Starlette(routes=[Route("/logout", logout)])
+    a_gate(clock).install(inside)
+    app = outer.wrap(with_auth(session)(inside))
+    clock.advance(500)
+    reply = await call(app, path="/logout", cookies=cookies)
+    assert reply.cookies == {NAME: ""} and [name for name, _ in reply.raw_headers].count(b"set-cookie") == 1
 
 
 async def test_a_handshake_carries_no_cookie_back() -> None:

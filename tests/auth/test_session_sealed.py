@@ -76,6 +76,16 @@ async def test_data_stays_when_the_session_gets_another_id() -> None:
     assert (principal.roles, principal.claims) == ({"admin"}, {"cart": 1}) and after != value
 
 
+async def test_what_is_done_to_claims_is_not_signed() -> None:
+    """A handler that changes what it was given changes no cookie that is written later."""
+    gate = make_gate()
+    value = created(gate, data={"cart": ["b-7"]})
+    said(gate, value).claims["cart"].append("b-8")
+    call = call_with((b"cookie", b"__Host-session=" + value), gate=gate)
+    after = (await sealed.rotate(call)).header(gate).split(b";")[0].partition(b"=")[2]
+    assert said(gate, after).claims == {"cart": ["b-7"]}
+
+
 def test_a_signed_and_an_encrypted_session_are_not_taken_for_each_other() -> None:
     """With the same key and the same name."""
     gate, signed = make_gate(), SessionCookie()

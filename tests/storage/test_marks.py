@@ -211,7 +211,24 @@ def test_what_is_over_makes_room() -> None:
             clock.advance(61)
 
     asyncio.run(fill())
-    assert int(repr(marks).removeprefix("<LocalMarks ").removesuffix(">")) <= 264
+    assert repr(marks) == "<LocalMarks 100>"
+
+
+def test_what_is_said_again_and_again_is_one_mark() -> None:
+    """Its endings are cleared out now and then, and it lasts as long as was said at the longest."""
+    clock = FrozenClock()
+    marks = LocalMarks(clock)
+
+    async def repeat() -> None:
+        for number in range(1000):
+            await marks.raise_to("ada", "n", float(number), 60 + number % 7)
+        assert repr(marks) == "<LocalMarks 1>" and len(marks._endings) <= 67
+        clock.advance(65.9)
+        assert await marks.read("ada", ["n"]) == [999.0]
+        clock.advance(0.1)
+        assert await marks.read("ada", ["n"]) == [None]
+
+    asyncio.run(repeat())
 
 
 def test_a_mark_that_counts_is_never_pushed_out() -> None:

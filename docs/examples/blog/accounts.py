@@ -26,7 +26,7 @@ login = Login(
     login_failures,
     session=session,
     roles=roles_of,
-    save_hash=users.keep_hash,
+    save_hash=users.replace_hash,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from blog.db import User, transaction
 from blog.schemas import UserChanges
@@ -26,8 +26,15 @@ async def by_email(typed: str) -> User | None:
         return await db.scalar(select(User).where(User.email == typed.strip().lower()))
 
 
+async def replace_hash(user: User, old: str, better: str) -> None:
+    """Keep a better hash of the same password, unless the password was changed meanwhile."""
+    async with transaction() as db:
+        same = (User.id == user.id, User.password_hash == old)
+        await db.execute(update(User).where(*same).values(password_hash=better))
+
+
 async def keep_hash(user: User, password_hash: str) -> None:
-    """Keep the hash of another password, or a better one of the same."""
+    """Keep the hash of another password."""
     async with transaction() as db:
         db.add(user)
         user.password_hash = password_hash

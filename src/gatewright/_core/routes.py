@@ -160,6 +160,8 @@ class Routes:
                 self._route(route, prefix, getattr(route, "path", ""))
         if hasattr(router, _LOW_PRIORITY):
             self._of_low_priority(partial(getattr, router, _LOW_PRIORITY), prefix)
+        # Watched too: it may be set later.
+        self._watched(lambda: (router.default,))
         if _app_of(router.default) != router.not_found:
             self._found(router, "default", prefix, deep=True, endpoint=_app_of(router.default))
 

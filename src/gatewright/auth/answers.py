@@ -86,11 +86,15 @@ class Unknown:
         if forgotten is not None:
             headers["Set-Cookie"] = forgotten
         more: dict[str, Any] = {"headers": headers, **facts}
-        if self._login_page is not None and navigates(call):
+        if self._login_page is not None and navigates(call) and not self._is_login_page(call):
             return LoginRequired(call, self._login_page, **more)
         if facts:
             more["message"] = "The credential is not valid"
         return Unauthorized(**more)
+
+    def _is_login_page(self, call: Call) -> bool:
+        """Say whether the login page itself is guarded, by mistake: to send a browser there would never end."""
+        return self._login_page is not None and call.scope["path"] == self._login_page.partition("?")[0]
 
 
 def navigates(call: Call) -> bool:

@@ -52,10 +52,12 @@ class Rejected:
     Args:
         code: what the client is told (RFC 6750, section 3.1): "invalid_token" is a 401, "invalid_request" a 400.
         reason: why, for the log only; never the credential itself.
+        superseded: whether the client may have got another one since, so that it is not told to forget what it has.
     """
 
     code: Literal["invalid_token", "invalid_request"]
     reason: str
+    superseded: bool = False
 
 
 Verdict = Principal[Any] | Absent | Rejected

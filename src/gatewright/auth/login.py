@@ -75,9 +75,16 @@ class LoginSession(Protocol):
         ...
 
     async def rotate(
-        self, call: Call, sub: str, *, roles: Collection[str], scopes: Collection[str], tenant: str | None
+        self,
+        call: Call,
+        sub: str,
+        *,
+        roles: Collection[str],
+        scopes: Collection[str],
+        tenant: str | None,
+        issued_at: float | None,
     ) -> Cookie:
-        """End the session that came with *call*, and return the cookie of a new one."""
+        """End the session that came with *call*, and return the cookie of a new one, as if it had begun before."""
         ...
 
 
@@ -106,7 +113,9 @@ class Login(Generic[U]):
         session: begins sessions; None where you hand out something else.
         sub: takes a user and returns what never changes about it, the subject of its sessions.
         password_hash: takes a user and returns the hash that is kept; None where there is no password.
-        save_hash: an `async def` that takes a user and a better hash, and keeps it; without, hashes stay as they are.
+        save_hash: an `async def` that takes a user, the hash that was compared with and a better one, and keeps the
+            better one where the other is still there: the password may have been changed meanwhile. Without, hashes
+            stay as they are.
         active: takes a user and says whether that one may come in (ASVS 5.0, 7.4.2).
         roles: takes a user and returns what that one is, for the session.
         scopes: takes a user and returns what the session may do.
@@ -125,7 +134,7 @@ class Login(Generic[U]):
     session: LoginSession | None = None
     sub: Callable[[U], object] = attrgetter("id")
     password_hash: Callable[[U], str | None] = attrgetter("password_hash")
-    save_hash: Callable[[U, str], Awaitable[object]] | None = None
+    save_hash: Callable[[U, str, str], Awaitable[object]] | None = None
     active: Callable[[U], bool] | None = None
     roles: Callable[[U], Collection[str]] | None = None
     scopes: Callable[[U], Collection[str]] | None = None
@@ -158,6 +167,8 @@ class Login(Generic[U]):
             Forbidden: where another site makes a browser send them.
         """
         check_origin(call)
+        # Before anything is looked up: what ends all sessions from now on ends this one, too.
+        began = call.gate.clock.time()
         usable = _is_name(name)
 
         async def find() -> U | None:
@@ -165,7 +176,7 @@ class Login(Generic[U]):
 
         user = await self._prove(call, name if usable else _NOBODY, find, password)
         tell(call, "login_succeeded")
-        return await self.sign_in(call, user)
+        return await self._signed_in(call, user, began)
 
     async def confirm(self, call: Call, user: U, password: str) -> None:
         """Have a user who is logged in say the password again, before something that counts (ASVS 5.0, 6.2.3, 7.5.1).
@@ -185,7 +196,8 @@ class Login(Generic[U]):
         async def find() -> U:
             return user
 
-        await self._prove(call, f"sub {self._sub(user)}", find, password)
+        # No name that is typed: those have no such character.
+        await self._prove(call, f"\0{self._sub(user)}", find, password)
         tell(call, "reauthenticated")
 
     async def sign_in(self, call: Call, user: U) -> LoggedIn[U]:
@@ -197,11 +209,16 @@ class Login(Generic[U]):
             call: the user's call.
             user: as `find_user` would return it.
         """
+        return await self._signed_in(call, user, None)
+
+    async def _signed_in(self, call: Call, user: U, began: float | None) -> LoggedIn[U]:
         if self.session is None:
             return LoggedIn(user, ())
         roles, scopes = (() if names is None else names(user) for names in (self.roles, self.scopes))
         tenant = None if self.tenant is None else self.tenant(user)
-        cookie = await self.session.rotate(call, self._sub(user), roles=roles, scopes=scopes, tenant=tenant)
+        cookie = await self.session.rotate(
+            call, self._sub(user), roles=roles, scopes=scopes, tenant=tenant, issued_at=began
+        )
         return LoggedIn(user, (cookie,))
 
     async def _prove(self, call: Call, account: str, find: Callable[[], Awaitable[U | None]], password: str) -> U:
@@ -223,7 +240,7 @@ class Login(Generic[U]):
         except TooManyRequests:
             tell(call, "login_locked")
             raise
-        await self._update(call, user, verdict.rehash)
+        await self._update(call, user, stored, verdict.rehash)
         return user
 
     def _stored(self, user: U | None) -> tuple[str | None, str]:
@@ -234,11 +251,11 @@ class Login(Generic[U]):
             return None, "the user is not active"
         return self.password_hash(user), "another password"
 
-    async def _update(self, call: Call, user: U, rehash: str | None) -> None:
+    async def _update(self, call: Call, user: U, stored: str | None, rehash: str | None) -> None:
         """Keep a better hash; a login does not fail because that cannot be done now."""
-        if rehash is not None and self.save_hash is not None:
+        if stored is not None and rehash is not None and self.save_hash is not None:
             try:
-                await self.save_hash(user, rehash)
+                await self.save_hash(user, stored, rehash)
             except Exception:
                 call.log.exception("password_hash_not_saved")
 

@@ -11,7 +11,7 @@ from gatewright._core.guard import Guard
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
 from gatewright._core.security import tell
-from gatewright.auth.answers import Unknown
+from gatewright.auth.answers import Unknown, navigates
 from gatewright.auth.authenticator import (
     ABSENT,
     Absent,
@@ -202,7 +202,8 @@ class _Bound(Guard):
         if rejected.code == "invalid_request":
             headers = {"WWW-Authenticate": challenge}
             return BadRequest("Send one well-formed credential", code=rejected.code, headers=headers, reason=reason)
-        return self.unknown.refusal(call, challenge, by[0].authenticator, code=rejected.code, reason=reason)
+        stale = None if rejected.superseded and not navigates(call) else by[0].authenticator
+        return self.unknown.refusal(call, challenge, stale, code=rejected.code, reason=reason)
 
     def _challenge(self, error: str, *wrong: _Asked) -> str:
         challenges = [(one.challenge, one in wrong) for one in self.asked if one.challenge]

@@ -446,6 +446,22 @@ def test_what_is_not_clear_is_refused_when_it_is_sealed() -> None:
         with pytest.raises(ConfigurationError, match=message):
             gate().install(Starlette(routes=[Route("/{post_id}", endpoint)]))
 
+    async def a_check(principal: Principal, call: Call) -> bool:
+        return True
+
+    async def p_check(principal: Principal, call: Call) -> bool:
+        return True
+
+    @with_auth(bearer)
+    @require(a_check | owned(Posts().find, owner="author_id"))
+    @require(p_check)
+    @require(owned(Posts().get, owner="author_id"))
+    async def between(post: Owned[Post]) -> Ok[None]:
+        return ok()
+
+    with pytest.raises(ConfigurationError, match=r"post may be what any of"):
+        gate().install(Starlette(routes=[Route("/{post_id}", between)]))
+
     @require(owned(Posts().find, owner="author_id"))
     async def whose(post: Owned[Post]) -> Ok[None]:
         return ok()

@@ -20,7 +20,19 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebS
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gatewright import ConfigurationError, FromBody, Ok, Principal, compose, ok, require, role, validate, with_auth
+from gatewright import (
+    ConfigurationError,
+    FromBody,
+    Ok,
+    Principal,
+    compose,
+    ok,
+    require,
+    role,
+    validate,
+    with_auth,
+    with_rate_limit,
+)
 from gatewright.auth.authority.kinds import is_self
 from gatewright.auth.authority.owned import owned
 from gatewright.auth.authority.protect import protect
@@ -639,6 +651,36 @@ async def test_the_document_is_whole_whichever_comes_first(first: str) -> None:
     operation = app.openapi()["paths"]["/v1/posts"]["post"]
     assert "text" in operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert operation["security"] == [{"bearer": []}]
+
+
+async def test_a_rule_that_does_not_say_who_may_come_in_opens_nothing() -> None:
+    """A limit says how often, and not who: it goes along with what would stand there without it."""
+    limit = with_rate_limit("2/minute")
+    app = starlette([Route("/a", page), Route("/me", me)], {"/*": limit})
+    assert await statuses(app, "/a", None, "ada") == [403, 403]
+    assert await statuses(app, "/me", None, "ada", "ada") == [401, 200, 429]
+    app = starlette([Route("/a", page)], {"/*": limit}, default=signed_in)
+    assert await statuses(app, "/a", None, "ada", "ada") == [401, 200, 429]
+
+
+async def test_the_case_of_a_method_gets_nobody_past_a_rule() -> None:
+    """What stands behind may not care: many an app makes it upper case."""
+
+    async def careless(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(scope["method"].upper())(scope, receive, send)
+
+    app = starlette([Mount("/dj", careless)], {"/dj/*": public, "POST /dj/*": signed_in})
+    for method in ("POST", "post", "Post"):
+        assert (await get(app, "/dj/x", method=method)).status == 401
+    assert (await get(app, "/dj/x", method="get")).status == 200
+
+
+async def test_what_answers_where_no_route_does_may_be_set_later() -> None:
+    """It is no route, and served all the same."""
+    app = starlette([Route("/health", health)], {})
+    assert await statuses(app, "/health", None) == [200]
+    app.router.default = files
+    assert await statuses(app, "/anything", *EVERYBODY) == [403, 403, 403]
 
 
 # Stories

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.websockets import WebSocket
 
 from gatewright import Call, ConfigurationError, Gate, Ok, Phase, Principal, SessionCookie, compose, ok, with_auth
@@ -220,6 +220,32 @@ async def test_one_further_out_has_judged_for_what_is_implied_inside() -> None:
     assert await status(cross_origin(trusted=["https://app.example"])) == 200
     assert await status(cross_origin()) == 403
     assert await status(lambda app: app) == 403
+
+
+@pytest.mark.parametrize(
+    ("outer", "trusts", "status"),
+    [
+        (cross_origin(), ["https://app.example"], 403),
+        (cross_origin(mode="report"), [], 403),
+        (cross_origin(), [], 403),
+        (cross_origin(trusted=["https://app.example"]), [], 403),
+    ],
+)
+async def test_what_another_gate_trusts_is_not_trusted_inside(outer: Any, trusts: list[str], status: int) -> None:
+    """An app with a gate of its own keeps its own judgement, however lax the one around it is."""
+    inner_gate = make_gate(EventList())
+    inside = inner_gate.wrap(_as_app(by_session(done)))
+    app = Gate(trusted_origins=trusts, log=EventList()).wrap(outer(Starlette(routes=[Mount("/", inside)])))
+    reply = await call(app, method="POST", headers=APP, cookies=cookies(inner_gate))
+    assert reply.status == status
+
+
+async def test_another_gate_that_is_as_strict_has_judged_for_the_one_inside() -> None:
+    """Its own origin passes both."""
+    inner_gate = make_gate(EventList())
+    inside = inner_gate.wrap(_as_app(by_session(done)))
+    app = Gate(log=EventList()).wrap(cross_origin()(Starlette(routes=[Mount("/", inside)])))
+    assert (await call(app, method="POST", headers=OWN, cookies=cookies(inner_gate))).status == 200
 
 
 async def test_one_that_was_written_judges_once() -> None:

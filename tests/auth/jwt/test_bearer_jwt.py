@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gatewright import ConfigurationError, Gate, Principal
+from gatewright.auth import Revoker
 from gatewright.auth.authenticator import ABSENT, Authenticator, Rejected, is_async
 from gatewright.auth.jwt import BearerJWT
 from gatewright.auth.jwt.verify import Verifier
@@ -301,6 +302,7 @@ async def test_a_handler_behind_it_gets_the_principal() -> None:
         ({"load_user": lambda principal: None}, "async def"),
         ({"principal": "sub"}, "a plain function"),
         ({"realm": 'a"b'}, "without quotes"),
+        ({"revoker": Revoker}, r"write revoker=Revoker\(\)"),
     ],
 )
 def test_bad_configuration_is_refused_when_it_is_written(settings: dict[str, Any], message: str) -> None:

@@ -154,7 +154,7 @@ class LocalMarks:
         self._monotonic = clock.monotonic
         self._most = most
         self._marks: dict[tuple[str, str], tuple[float, float]] = {}
-        self._swept_at = 0
+        self._endings: list[tuple[float, tuple[str, str]]] = []
 
     def __repr__(self) -> str:
         return f"<LocalMarks {len(self._marks)}>"
@@ -173,18 +173,23 @@ class LocalMarks:
         Raises:
             ServiceUnavailable: while there is no room for another mark.
         """
-        now = self._monotonic()
-        before, ends_at = self._marks.get((who, name), (number, 0.0))
-        if ends_at <= now:
-            before = number
-            self._make_room(now)
-        self._marks[who, name] = max(before, number), max(ends_at, now + seconds)
-
-    def _make_room(self, now: float) -> None:
-        """Drop what is over, whenever there is twice as much as after the last time."""
-        if len(self._marks) < min(2 * self._swept_at + 64, self._most):
-            return
-        self._marks = {key: mark for key, mark in self._marks.items() if now < mark[1]}
-        self._swept_at = len(self._marks)
-        if self._swept_at >= self._most:
+        now = self._drop_ended()
+        key = who, name
+        if key not in self._marks and len(self._marks) >= self._most:
             raise ServiceUnavailable(headers={"Retry-After": "60"}, reason="no room for another mark")
+        before, ends_at = self._marks.get(key, (number, now))
+        self._marks[key] = max(before, number), max(ends_at, now + seconds)
+        heappush(self._endings, (self._marks[key][1], key))
+        if len(self._endings) > 3 * len(self._marks) + 64:
+            self._endings = [(mark[1], each) for each, mark in self._marks.items()]
+            heapify(self._endings)
+
+    def _drop_ended(self) -> float:
+        """Drop the marks whose time is over; return the time."""
+        now = self._monotonic()
+        while self._endings and self._endings[0][0] <= now:
+            _, key = heappop(self._endings)
+            # It may have been given more time since.
+            if key in self._marks and self._marks[key][1] <= now:
+                del self._marks[key]
+        return now

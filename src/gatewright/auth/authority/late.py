@@ -106,6 +106,8 @@ class RequireLoaded(RequireLate):
     """Await what has to be awaited, an object among it, and hand that over; see `owned`."""
 
     provides: ClassVar[tuple[Hashable, ...]] = (OwnedMarker,)
+    # Beside each other, whatever they say, so that they become one.
+    rank = 1
 
     parameter: str | None = None
 

@@ -159,7 +159,8 @@ class _Ruled(Enclosed):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the guards of the rule for this method, and then the leaf."""
-        driver = self._drivers.get(scope.get("method", "GET"), self._otherwise)
+        # In whatever case it comes: what stands behind may not care.
+        driver = self._drivers.get(scope.get("method", "GET").upper(), self._otherwise)
         await driver(scope, receive, send)
 
 

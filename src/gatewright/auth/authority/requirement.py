@@ -215,6 +215,9 @@ def role(*names: str) -> Requirement:
     """
     if not names or not all(names):
         raise ConfigurationError("role() holds for nobody; write role('admin')")
+    for name in names:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+            raise ConfigurationError(f"role({name!r}): write the names themselves, role('admin', 'editor')")
     return Role(frozenset(names))
 
 
@@ -228,7 +231,7 @@ def scopes(*names: str) -> Requirement:
     if not names:
         raise ConfigurationError("scopes() holds for everybody; write scopes('posts:write')")
     for name in names:
-        if not _SCOPE.fullmatch(name):
+        if not isinstance(name, str) or not _SCOPE.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(
                 f"scopes({name!r}): a scope has no spaces or quotes; write scopes('read', 'write')"
             )

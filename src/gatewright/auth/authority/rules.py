@@ -163,9 +163,12 @@ def verdicts_on(leaf: Leaf, rules: tuple[Rule, ...], default: Pipeline) -> Verdi
 
     def verdict(method: str | None) -> Verdict:
         weighed = [(weight, rule) for rule in rules if (weight := rule.weight(method)) is not None]
-        if weighed:
-            return max(weighed, key=lambda pair: pair[0])[1].pipeline
-        return None if any(guard.vouches for guard in leaf.guards(method)) else default
+        ruled = max(weighed, key=lambda pair: pair[0])[1].pipeline if weighed else None
+        own = ruled.guards if ruled is not None else ()
+        if ruled == DENY or any(guard.vouches for guard in (*own, *leaf.guards(method))):
+            return ruled
+        # A rule that does not say who may come in, such as a limit, opens nothing.
+        return DENY if default == DENY else default.with_(*own)
 
     methods = leaf.methods or {rule.method for rule in rules if rule.method is not None}
     by_method = {method: verdict(method) for method in methods}

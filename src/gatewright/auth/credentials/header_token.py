@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
 from gatewright.auth.authenticator import Absent, Rejected
@@ -39,6 +39,7 @@ class HeaderToken(Token):
             of another kind, a cap under 1, a realm that a header cannot carry.
     """
 
+    _: KW_ONLY
     header: str = "X-API-Key"
     max_bytes: int = 1024
     _own: OwnHeader = field(init=False, repr=False)

@@ -119,8 +119,8 @@ def check_origin(call: Call) -> None:
     Raises:
         Forbidden: for a call from an origin that the gate does not trust.
     """
-    if _changes(call) and not _judged_by(call):
-        rule = CrossOrigin(call.gate.trusted_origins)
+    rule = CrossOrigin(call.gate.trusted_origins)
+    if _changes(call) and not _covers(_judged_by(call), call.gate, rule):
         call.added.append(_VARY)
         _settle(call, rule, _find(call, rule))
 
@@ -153,10 +153,10 @@ class _Judging(Guard):
         used = None if identified is None else identified.authenticator
         if self.rule.implied:
             # No `Vary` yet: whoever is known gets answers that nothing stores.
-            return used is not None and used.ambient and not judged
-        if self.rule in judged or (used is not None and not used.ambient):
+            return used is not None and used.ambient and not _covers(judged, call.gate, self.rule)
+        if (call.gate, self.rule) in judged or (used is not None and not used.ambient):
             return False
-        call.provide(_Judged, (*judged, self.rule))
+        call.provide(_Judged, (*judged, (call.gate, self.rule)))
         call.added.append(_VARY)
         return True
 
@@ -184,8 +184,16 @@ class _Judged:
     """The key under which a call has the rules that were written for it, and judged it."""
 
 
-def _judged_by(call: Call) -> tuple[CrossOrigin, ...]:
+_Judgements = tuple[tuple["Gate", CrossOrigin], ...]
+
+
+def _judged_by(call: Call) -> _Judgements:
     return () if call.provided is None else call.provided.get(_Judged, ())
+
+
+def _covers(judged: _Judgements, gate: Gate, rule: CrossOrigin) -> bool:
+    """Say whether what was written for this gate has judged, or something for another one that trusts nobody more."""
+    return any(one is gate or (by.mode == "enforce" and by.trusted <= rule.trusted) for one, by in judged)
 
 
 def _changes(call: Call) -> bool:

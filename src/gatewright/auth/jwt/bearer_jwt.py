@@ -19,6 +19,7 @@ from gatewright.auth.jwt.claims import Expected, principal_from
 from gatewright.auth.jwt.compact import UnknownKey
 from gatewright.auth.jwt.fetched import FetchedKeys, JwksUrl
 from gatewright.auth.jwt.verify import Genuine, Terms, ToPrincipal, Verifier
+from gatewright.auth.session.revokes import check_revoker
 from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class BearerJWT:
             raise ConfigurationError(f"BearerJWT(load_user={self.load_user!r}): write it as an `async def`")
         if self.principal is not None and (not callable(self.principal) or is_async(self.principal)):
             raise ConfigurationError(f"BearerJWT(principal={self.principal!r}): write a plain function of the claims")
+        check_revoker("BearerJWT", self.revoker)
         object.__setattr__(self, "_challenge", challenge_of("Bearer", self.realm))
         object.__setattr__(self, "_terms", self._terms_of(algorithms))
         object.__setattr__(self, "_source", _source_of(self.keys, algorithms))

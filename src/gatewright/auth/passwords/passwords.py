@@ -77,13 +77,14 @@ class Passwords:
     _limiters: RunVar[CapacityLimiter] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        hashers = () if isinstance(self.hashers, Hasher) else tuple(self.hashers)
+        hashers = tuple(self.hashers) if isinstance(self.hashers, Sequence) else ()  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         known = [isinstance(hasher, Hasher) for hasher in hashers]  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
         if not hashers or not all(known):
             raise ConfigurationError(f"Passwords(hashers={self.hashers!r}): write hashers=[argon2id()], the best first")
         if len({hasher.name for hasher in hashers}) < len(hashers):
             raise ConfigurationError(f"Passwords(hashers={self.hashers!r}): write one for each scheme")
-        if not isinstance(self.policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
+        # A class has the methods of its instances, so it passes for one.
+        if isinstance(self.policy, type) or not isinstance(self.policy, Policy):  # pyright: ignore[reportUnnecessaryIsInstance]  # untyped callers
             raise ConfigurationError(f"Passwords(policy={self.policy!r}): write NistPolicy()")
         if self.breached is not None and not is_async(self.breached):
             raise ConfigurationError(f"Passwords(breached={self.breached!r}): write it as an `async def`")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["BoundSession", "CheckedSession"]
 
 _NO_USER = Rejected("invalid_token", "load_user knows no such user")
-_REVOKED = Rejected("invalid_token", "ended before its time")
+_REVOKED = Rejected("invalid_token", "ended before its time", superseded=True)
+_LATE = 2.0
 
 MakeCookie = Callable[[str, int], Cookie]
 
@@ -59,20 +60,21 @@ class BoundSession:
         """Say whether a genuine session still counts, and whose it is."""
         return session.principal
 
-    def let_be(self, call: Call) -> None:
-        """Write no cookie again for this call: it ends the session, or begins another."""
-        call.provide(self, "let be")
-
     def _accepted(self, call: Call, session: Session) -> Principal[Any]:
         if self.records.wants_renewal(session) and not call.is_websocket:
-            call.on_head(lambda head: self._renew(call, session, head))
+            seen = call.gate.clock.monotonic()
+            call.on_head(lambda head: self._renew(call, session, seen, head))
         return session.principal
 
-    def _renew(self, call: Call, session: Session, head: Head) -> None:
-        if self not in (call.provided or ()):
-            left = max(1, math.ceil(self.records.seconds_left(session)))
-            cookie = self._make(self.records.renew(session), left)
-            head.headers.append((b"set-cookie", cookie.header(call.gate)))
+    def _renew(self, call: Call, session: Session, seen: float, head: Head) -> None:
+        """Write the cookie again, unless the answer has one, refuses, or is late: there may be another by now."""
+        sets = any(name == b"set-cookie" and value.startswith(self._name + b"=") for name, value in head.headers)
+        if sets or head.status >= 400 or call.gate.clock.monotonic() - seen > _LATE:
+            return
+        left = max(1, math.ceil(self.records.seconds_left(session)))
+        cookie = self._make(self.records.renew(session), left)
+        kept = [pair for pair in head.headers if pair[0] != b"cache-control"]
+        head.headers = [*kept, (b"cache-control", b"no-store"), (b"set-cookie", cookie.header(call.gate))]
 
 
 class CheckedSession(BoundSession):

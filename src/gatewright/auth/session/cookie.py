@@ -18,7 +18,15 @@ from gatewright.auth.answers import check_login_page
 from gatewright.auth.authenticator import challenge_of, is_async
 from gatewright.auth.session.bound import BoundSession, CheckedSession
 from gatewright.auth.session.pending import Facts, PendingSession, facts_of
-from gatewright.auth.session.record import Session, SessionRecord, SessionRecords, Tokens, check_times, session_schema
+from gatewright.auth.session.record import (
+    Session,
+    SessionRecord,
+    SessionRecords,
+    Tokens,
+    check_times,
+    floor_ms,
+    session_schema,
+)
 from gatewright.auth.session.revokes import Revokes, check_revoker
 from gatewright.cookie import Cookie
 from gatewright.errors import ConfigurationError
@@ -88,7 +96,7 @@ class SessionCookie(Generic[U]):
 
     def __post_init__(self) -> None:
         check_times(self.max_age, self.idle, self.leeway)
-        check_revoker(self.revoker, self.max_age)
+        check_revoker("SessionCookie", self.revoker, self.max_age)
         self.forget()  # a cookie that cannot be is refused here, not at the first login
         if self.keys is not None and (isinstance(self.keys, (str, bytes)) or not self.keys):
             raise ConfigurationError("SessionCookie(keys=...) is a list, newest first; leave it out to use the gate's")
@@ -183,6 +191,7 @@ class SessionCookie(Generic[U]):
         tenant: str | None = None,
         auth_at: float | None = None,
         data: Mapping[str, object] | None = None,
+        issued_at: float | None = None,
     ) -> Cookie:
         """End the session that *call* came with, if any, and return the cookie of a new one (ASVS 5.0, 7.2.4).
 
@@ -193,22 +202,27 @@ class SessionCookie(Generic[U]):
             call: the call to answer.
             sub: who has just authenticated; None for whoever the session belonged to.
             roles: as for `create_session`, and so are the others.
+            issued_at: from when on `end_all` ends it, Unix seconds: when that was looked at which proves who it is;
+                None for now.
 
         Raises:
             ConfigurationError: as `create_session` does, and for a call without a session where *sub* is not given.
         """
+        # Before it is asked whether the old one still counts, or a new one could outlive what ends it meanwhile.
+        began = floor_ms(call.gate.clock.time() if issued_at is None else issued_at)
         old = await self._ended(call)
         given = {"roles": roles, "scopes": scopes, "tenant": tenant, "auth_at": auth_at, "data": data}
         said: dict[str, Any] = {fact: value for fact, value in given.items() if value is not None}
         tell(call, "session_created")
         if sub is not None:
-            return self.create_session(sub, **said)
+            made = self.create_session(sub, **said)
+            return self._begin({**cast("PendingSession", made.value).facts, "iat": began}, self.max_age)
         if old is None:
             raise ConfigurationError("rotate(call): the call has no session to go on with; write rotate(call, sub)")
         record: dict[str, Any] = {**old.record, "auth_at": old.principal.auth_at}
         checked = self.create_session(record["sub"], **{fact: record[fact] for fact in _KEPT if fact in record} | said)
         left = self.bind(call.gate).records.seconds_left(old)
-        facts = {**cast("PendingSession", checked.value).facts, "exp": record["exp"]}
+        facts = {**cast("PendingSession", checked.value).facts, "exp": record["exp"], "iat": began}
         return self._begin(facts, max(1, math.ceil(left)))
 
     async def end_session(self, call: Call) -> Cookie:
@@ -273,7 +287,6 @@ class SessionCookie(Generic[U]):
         session = bound.found(call)
         if not isinstance(session, Session):
             return None
-        bound.let_be(call)
         record = session.record
         if bound.revoker is None:
             call.gate.advice.about_logout(f"SessionCookie(name={self.name!r})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NotRequired, Protocol
@@ -18,7 +19,7 @@ from gatewright.errors import ConfigurationError
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
 
-__all__ = ["Session", "SessionRecord", "SessionRecords", "Tokens", "check_times", "session_schema"]
+__all__ = ["Session", "SessionRecord", "SessionRecords", "Tokens", "check_times", "floor_ms", "session_schema"]
 
 VERSION = 1
 _SID_BYTES = 16  # 128 bits from the system's generator (ASVS 5.0, 7.2.3)
@@ -155,7 +156,7 @@ class SessionRecords:
         return self._idle is not None and self._clock.time() - session.seen > self._idle / 10
 
     def _now(self) -> float:
-        return math.floor(self._clock.time() * 1000) / 1000
+        return floor_ms(self._clock.time())
 
     def _remember(self, token: bytes, record: SessionRecord) -> Session:
         """Keep what a token says, so that the session's next request costs no signature; its times count each time."""
@@ -168,13 +169,19 @@ class SessionRecords:
             record.get("auth_at", issued),
             record["sid"],
             record.get("tenant"),
-            claims=MappingProxyType(record["data"]) if "data" in record else _NOTHING,
+            # A copy: what is done to it is not what the cookie says when it is written again.
+            claims=MappingProxyType(deepcopy(record["data"])) if "data" in record else _NOTHING,
         )
         if len(self._known) >= _REMEMBERED:
             # All at once: which are in use will be known again after one request each.
             self._known.clear()
         session = self._known[token] = Session(principal, record, record.get("seen", issued))
         return session
+
+
+def floor_ms(seconds: float) -> float:
+    """Return a time to the millisecond, which is what records have, and never later than it is."""
+    return math.floor(seconds * 1000) / 1000
 
 
 def check_times(max_age: object, idle: object, leeway: object) -> None:

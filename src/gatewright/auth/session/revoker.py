@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from weakref import WeakKeyDictionary
 
 from gatewright._core.storage.contract import Marks
+from gatewright.auth.session.record import floor_ms
 from gatewright.auth.session.revokes import BoundRevoker
 from gatewright.errors import ConfigurationError, ServiceUnavailable
 
@@ -98,7 +99,7 @@ class _StoredRevoker:
 
     async def end_all(self, sub: str, *, keep: str | None = None) -> None:
         """End every credential of a subject, but *keep*."""
-        since = math.floor(self._clock.time() * 1000) / 1000
+        since = floor_ms(self._clock.time())
         if keep is not None:
             # First, so that it is at no time ended with the others.
             await self._marks.raise_to(self._who(sub), f"kept {keep}", since, self._max_age)

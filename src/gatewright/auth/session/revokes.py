@@ -42,8 +42,13 @@ class Revokes(Protocol):
         ...
 
 
-def check_revoker(revoker: object, max_age: float) -> None:
-    """Refuse what is no revoker, and one that forgets while sessions still live.
+def check_revoker(who: str, revoker: object, max_age: float = 0) -> None:
+    """Refuse what is no revoker, and one that forgets what is ended while that would still live.
+
+    Args:
+        who: who was given it.
+        revoker: what was given; None is fine.
+        max_age: how long what it ends may live, in seconds.
 
     Raises:
         ConfigurationError: with what to write instead.
@@ -52,8 +57,8 @@ def check_revoker(revoker: object, max_age: float) -> None:
         return
     # A class has the methods of its instances, so it passes for one.
     if isinstance(revoker, type) or not isinstance(revoker, Revokes):
-        raise ConfigurationError(f"SessionCookie(revoker={revoker!r}): write revoker=Revoker()")
+        raise ConfigurationError(f"{who}(revoker={revoker!r}): write revoker=Revoker()")
     if revoker.max_age < max_age:
         raise ConfigurationError(
-            f"SessionCookie(max_age={max_age}): its revoker forgets before that; write Revoker(max_age={max_age})"
+            f"{who}(max_age={max_age}): its revoker forgets before that; write Revoker(max_age={max_age})"
         )
