@@ -148,7 +148,9 @@ class FetchedKeys:
             return
         self._flight = flight = anyio.Event()
         try:
-            await self._fetch()
+            # Whoever leaves meanwhile stays until it is done, or the next one would fetch again, before its time.
+            with anyio.CancelScope(shield=True):
+                await self._fetch()
         finally:
             self._flight = None
             flight.set()
