@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from gatewright import Gate
 from gatewright._core.clock import SYSTEM_CLOCK, Clock
 from gatewright._core.storage.contract import Backend, Bucket, Change, Charge, OnError, Standing
 from gatewright._core.storage.limit import parse_limits
 from gatewright._core.storage.opening import Storage, open_backend
 from gatewright.testing import EventList
 
-__all__ = ["Events", "FakeStore", "allowed", "bucket", "charge", "opened"]
+__all__ = ["Events", "FakeStore", "aging", "allowed", "bucket", "charge", "opened"]
 
 
 class Events(EventList):
@@ -104,3 +106,24 @@ class FakeStore:
             decide: Callable[[], Awaitable[Any]] = answer
             return await decide()
         return [(True, 1, 1.0, 7.0) for _ in what] if answer is None else answer
+
+
+@contextmanager
+def aging(url: str) -> Iterator[tuple[Gate, asyncio.Runner, Callable[[float], None]]]:
+    """Yield a gate on a server, a loop to ask it on, and what lets all its keys be that much older.
+
+    The server's clock is nobody's to move.
+    """
+    import redis
+
+    prefix = f"test-{os.urandom(8).hex()}"
+    gate = Gate(storage=Storage(url, prefix=prefix, deadline=5), log=EventList())
+    with redis.Redis.from_url(url) as client, asyncio.Runner() as runner:
+
+        def let_pass(seconds: float) -> None:
+            for name in client.scan_iter(match=f"{prefix}:*", count=1000):
+                client.pexpire(name, client.pttl(name) - int(seconds * 1000))
+
+        yield gate, runner, let_pass
+        let_pass(1e9)
+        runner.run(gate.close())

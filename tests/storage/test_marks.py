@@ -20,6 +20,7 @@ from gatewright._core.storage.opening import Storage
 from gatewright._core.storage.redis import RedisMarks
 from gatewright.testing import EventList, FrozenClock
 from tests.servers import RedisCluster, RedisServer
+from tests.storage.kit import aging
 
 HOUR = 3600.0
 
@@ -48,19 +49,8 @@ def _in_memory() -> Iterator[Bench]:
 
 
 def _on_redis(url: str) -> Iterator[Bench]:
-    import redis
-
-    prefix = f"test-{os.urandom(8).hex()}"
-    gate = Gate(storage=Storage(url, prefix=prefix, deadline=5), log=EventList())
-    with redis.Redis.from_url(url) as client, asyncio.Runner() as runner:
-
-        def let_pass(seconds: float) -> None:
-            for name in client.scan_iter(match=f"{prefix}:*", count=1000):
-                client.pexpire(name, client.pttl(name) - int(seconds * 1000))
-
+    with aging(url) as (gate, runner, let_pass):
         yield Bench(gate.marks("the test"), runner.run, let_pass)  # type: ignore[arg-type]  # a coroutine each
-        let_pass(1e9)
-        runner.run(gate.close())
 
 
 NAMES = st.sampled_from(["a", "b", "since"])

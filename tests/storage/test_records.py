@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, rule, run_state_machine_as_test
 
-from gatewright import Gate, ServiceUnavailable
+from gatewright import ServiceUnavailable
 from gatewright._core.storage.contract import Claimed, Kept, Pending, Records
 from gatewright._core.storage.local import LocalRecords
-from gatewright._core.storage.opening import Storage
-from gatewright.testing import EventList, FrozenClock
+from gatewright.testing import FrozenClock
+from tests.storage.kit import aging
 
 T = TypeVar("T")
 
@@ -61,21 +61,8 @@ def _in_memory() -> Iterator[Bench]:
 
 
 def _on_redis(url: str) -> Iterator[Bench]:
-    import redis
-
-    prefix = f"test-{os.urandom(8).hex()}"
-    gate = Gate(storage=Storage(url, prefix=prefix, deadline=5), log=EventList())
-
-    with redis.Redis.from_url(url) as client, asyncio.Runner() as runner:
-
-        def let_pass(seconds: float) -> None:
-            """Let every record of this test be that much older; the server's clock is nobody's to move."""
-            for name in client.scan_iter(match=f"{prefix}:*", count=1000):
-                client.pexpire(name, client.pttl(name) - int(seconds * 1000))
-
+    with aging(url) as (gate, runner, let_pass):
         yield Bench(gate.records("the test"), partial(_run, runner), let_pass)
-        let_pass(1e9)
-        runner.run(gate.close())
 
 
 def _run(runner: asyncio.Runner, asked: Coroutine[Any, Any, T]) -> T:

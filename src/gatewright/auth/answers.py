@@ -86,15 +86,13 @@ class Unknown:
         if forgotten is not None:
             headers["Set-Cookie"] = forgotten
         more: dict[str, Any] = {"headers": headers, **facts}
-        if self._login_page is not None and navigates(call) and not self._is_login_page(call):
-            return LoginRequired(call, self._login_page, **more)
+        page = self._login_page
+        # Not from the login page to itself, where that is guarded by mistake: it would never end.
+        if page is not None and call.scope["path"] != page.partition("?")[0] and navigates(call):
+            return LoginRequired(call, page, **more)
         if facts:
             more["message"] = "The credential is not valid"
         return Unauthorized(**more)
-
-    def _is_login_page(self, call: Call) -> bool:
-        """Say whether the login page itself is guarded, by mistake: to send a browser there would never end."""
-        return self._login_page is not None and call.scope["path"] == self._login_page.partition("?")[0]
 
 
 def navigates(call: Call) -> bool:

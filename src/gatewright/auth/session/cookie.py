@@ -18,16 +18,9 @@ from gatewright.auth.answers import check_login_page
 from gatewright.auth.authenticator import challenge_of, is_async
 from gatewright.auth.session.bound import BoundSession, CheckedSession
 from gatewright.auth.session.pending import Facts, PendingSession, facts_of
-from gatewright.auth.session.record import (
-    Session,
-    SessionRecord,
-    SessionRecords,
-    Tokens,
-    check_times,
-    floor_ms,
-    session_schema,
-)
+from gatewright.auth.session.record import Session, SessionRecords, check_times, floor_ms
 from gatewright.auth.session.revokes import Revokes, check_revoker
+from gatewright.auth.session.tokens import tokens_for
 from gatewright.cookie import Cookie
 from gatewright.errors import ConfigurationError
 
@@ -124,7 +117,9 @@ class SessionCookie(Generic[U]):
         """
         bound = self._bound.get(gate)
         if bound is None:
-            records = SessionRecords(self._tokens(gate), gate, self.leeway, self.idle)
+            keys = gate.require_keys(f"SessionCookie(name={self.name!r})") if self.keys is None else self.keys
+            tokens = tokens_for(self.name, cast("Sequence[bytes]", keys), gate, encrypted=self.encrypted)
+            records = SessionRecords(tokens, gate, self.leeway, self.idle)
             revoker = None if self.revoker is None else self.revoker.bind(gate)
             if revoker is None and self.load_user is None:
                 bound = BoundSession(self.name, records, self._cookie)
@@ -132,24 +127,6 @@ class SessionCookie(Generic[U]):
                 bound = CheckedSession(self.name, records, self._cookie, revoker, self.load_user)
             self._bound[gate] = bound
         return bound
-
-    def _tokens(self, gate: Gate) -> Tokens:
-        keys = gate.require_keys(f"SessionCookie(name={self.name!r})") if self.keys is None else self.keys
-        secrets = cast("Sequence[bytes]", keys)
-        # The name is part of the purpose: a user's session in an administrator's cookie is not one.
-        purpose = f"gatewright.session {self.name}"
-        schema = session_schema(with_data=self.encrypted)
-        if self.encrypted:
-            try:
-                from gatewright.auth.session.sealing import TokenSealer
-            except ImportError as missing:
-                raise ConfigurationError(
-                    'SessionCookie(encrypted=True) needs cryptography: pip install "gatewright[jwt]"'
-                ) from missing
-            return TokenSealer[SessionRecord](secrets, purpose, schema, gate.entropy)
-        from gatewright._core.tokens import TokenSigner
-
-        return TokenSigner[SessionRecord](secrets, purpose, schema)
 
     def create_session(
         self,
@@ -177,9 +154,8 @@ class SessionCookie(Generic[U]):
             ConfigurationError: for a subject that is not a str or is empty, for a str in place of several names, and
                 for data in a cookie that its owner can read.
         """
-        if data is not None and not self.encrypted:
-            raise ConfigurationError("create_session(data=...): its owner could read it; SessionCookie(encrypted=True)")
-        return self._begin(facts_of(sub, roles, scopes, tenant, auth_at, data), self.max_age)
+        facts = self._facts(sub, roles=roles, scopes=scopes, tenant=tenant, auth_at=auth_at, data=data)
+        return self._begin(facts, self.max_age)
 
     async def rotate(
         self,
@@ -215,14 +191,13 @@ class SessionCookie(Generic[U]):
         said: dict[str, Any] = {fact: value for fact, value in given.items() if value is not None}
         tell(call, "session_created")
         if sub is not None:
-            made = self.create_session(sub, **said)
-            return self._begin({**cast("PendingSession", made.value).facts, "iat": began}, self.max_age)
+            return self._begin({**self._facts(sub, **said), "iat": began}, self.max_age)
         if old is None:
             raise ConfigurationError("rotate(call): the call has no session to go on with; write rotate(call, sub)")
         record: dict[str, Any] = {**old.record, "auth_at": old.principal.auth_at}
-        checked = self.create_session(record["sub"], **{fact: record[fact] for fact in _KEPT if fact in record} | said)
+        kept = {fact: record[fact] for fact in _KEPT if fact in record}
         left = self.bind(call.gate).records.seconds_left(old)
-        facts = {**cast("PendingSession", checked.value).facts, "exp": record["exp"], "iat": began}
+        facts = {**self._facts(record["sub"], **kept | said), "exp": record["exp"], "iat": began}
         return self._begin(facts, max(1, math.ceil(left)))
 
     async def end_session(self, call: Call) -> Cookie:
@@ -296,6 +271,11 @@ class SessionCookie(Generic[U]):
             await bound.revoker.end(record["sid"], record["sub"], bound.records.seconds_left(session))
         tell(call, "session_ended")
         return session
+
+    def _facts(self, sub: str, **others: Any) -> Facts:
+        if others.get("data") is not None and not self.encrypted:
+            raise ConfigurationError("create_session(data=...): its owner could read it; SessionCookie(encrypted=True)")
+        return facts_of(sub, **others)
 
     def _begin(self, facts: Facts, max_age: int) -> Cookie:
         return self._cookie(PendingSession(self, facts), max_age)

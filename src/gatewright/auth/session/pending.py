@@ -39,11 +39,12 @@ class PendingSession:
 
 def facts_of(
     sub: str,
-    roles: Collection[str],
-    scopes: Collection[str],
-    tenant: str | None,
-    auth_at: float | None,
-    data: Mapping[str, object] | None,
+    *,
+    roles: Collection[str] = (),
+    scopes: Collection[str] = (),
+    tenant: str | None = None,
+    auth_at: float | None = None,
+    data: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Return what a session is to say, without what goes without saying.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NotRequired, Protocol
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
@@ -18,8 +18,9 @@ from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gatewright._core.gate import Gate
+    from gatewright.auth.session.tokens import Tokens
 
-__all__ = ["Session", "SessionRecord", "SessionRecords", "Tokens", "check_times", "floor_ms", "session_schema"]
+__all__ = ["Session", "SessionRecord", "SessionRecords", "check_times", "floor_ms", "session_schema"]
 
 VERSION = 1
 _SID_BYTES = 16  # 128 bits from the system's generator (ASVS 5.0, 7.2.3)
@@ -67,18 +68,6 @@ def session_schema(*, with_data: bool) -> CoreSchema:
     fields = {name: core_schema.typed_dict_field(schema) for name, schema in required.items()}
     fields |= {name: core_schema.typed_dict_field(schema, required=False) for name, schema in optional.items()}
     return core_schema.typed_dict_schema(fields)
-
-
-class Tokens(Protocol):
-    """Make tokens of records, and read them back."""
-
-    def sign(self, record: Mapping[str, object]) -> str:
-        """Return *record* as a token."""
-        ...
-
-    def read(self, token: bytes) -> SessionRecord:
-        """Return the record of a token; raise a `ValueError`, which does not quote it, for any other text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
