@@ -11,6 +11,7 @@ from typing import Any
 
 from gatewright._core.address import network_key
 from gatewright._core.call import Call
+from gatewright._core.functions import is_async
 from gatewright.errors import ConfigurationError
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
     "by_principal_or_address",
     "caller_of",
     "function_name",
-    "is_async",
+    "has_to_be_awaited",
     "metered",
     "named_caller",
     "plain",
@@ -166,7 +167,6 @@ def function_name(by: Callable[..., Any]) -> str:
     return f"{getattr(named, '__module__', 'builtins')}.{named.__qualname__}"
 
 
-def is_async(function: Callable[..., Any]) -> bool:
-    """Say whether a function returns something to await."""
-    function = _function(function)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+def has_to_be_awaited(by: By) -> bool:
+    """Say whether *by* returns something to await."""
+    return is_async(_function(by))

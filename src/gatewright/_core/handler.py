@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from gatewright.errors import ConfigurationError
 from gatewright.result import Page
 
-__all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by"]
+__all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by", "is_of_fastapi"]
 
 _UNSET = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -245,12 +245,12 @@ def _want(parameter: inspect.Parameter, annotation: Any) -> Want | None:
         kind: Any = type(markers[-1])
         return Want(parameter.name, kind, bare, schema, markers[-1], optional, parameter.default)
     key = get_origin(bare) or bare
-    if isinstance(key, type) and injected_by(key) is not None and not _is_of_fastapi(parameter, annotation):
+    if isinstance(key, type) and injected_by(key) is not None and not is_of_fastapi(parameter, annotation):
         return Want(parameter.name, key, bare, schema, None, optional, parameter.default)
     return None
 
 
-def _is_of_fastapi(parameter: inspect.Parameter, annotation: Any) -> bool:
+def is_of_fastapi(parameter: inspect.Parameter, annotation: Any) -> bool:
     """Say whether `Depends(...)`, or a part of the request, was named for a parameter."""
     named = (parameter.default, *(get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()))
     return any(type(item).__module__ == "fastapi.params" for item in named)

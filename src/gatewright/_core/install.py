@@ -145,7 +145,7 @@ def _serve_function(gate: Gate, route: Route, state: GuardedFunction, template: 
         guards.serve_under(template)
         guards.plans.bind(gate)
         return
-    if inspect.isfunction(route.app) and route.app.__module__ == Route.__module__:
+    if route.app is route.endpoint or (inspect.isfunction(route.app) and route.app.__module__ == Route.__module__):
         # Not where middleware= or max_body_size= wrapped it: those have to stay around the handler.
         route.app = Endpoint(state)
     if isinstance(route.app, Endpoint):

@@ -126,5 +126,6 @@ def _check_handler(handler: Handler, host: Host, provided: set[Hashable]) -> Non
         name = strangers[0]
         raise ConfigurationError(
             f"{handler.name}: nobody fills {name}; annotate it with FromPath[...], FromQuery[...], FromBody[...] "
-            "(and @validate), Principal, PageParams, Verified, Call, Logger or Request"
+            "(and @validate), Event[...] (and @verify_webhook), Principal, PageParams, Verified, Call, Logger or "
+            "Request"
         )

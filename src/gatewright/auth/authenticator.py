@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
@@ -26,7 +25,6 @@ __all__ = [
     "Rejected",
     "Verdict",
     "challenge_of",
-    "is_async",
     "with_parameters",
 ]
 
@@ -137,8 +135,3 @@ def with_parameters(challenge: str, **parameters: str) -> str:
     """Return *challenge* with further parameters."""
     more = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
     return f"{challenge}, {more}" if " " in challenge else f"{challenge} {more}"
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Say whether calling *function*, or the object with a `__call__`, returns something to await."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # a method is looked at, not whether there is one

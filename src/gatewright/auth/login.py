@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, runtime_chec
 
 import anyio
 
+from gatewright._core.functions import is_async
 from gatewright._core.security import tell
-from gatewright.auth.authenticator import is_async
 from gatewright.auth.cross_origin.guard import check_origin
 from gatewright.auth.passwords.passwords import Passwords
 from gatewright.errors import ConfigurationError, TooManyRequests, Unauthorized

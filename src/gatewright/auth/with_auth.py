@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gatewright._core.decorate import Decorator, guarded_by
+from gatewright._core.functions import is_async
 from gatewright._core.guard import Guard
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
@@ -20,7 +21,6 @@ from gatewright.auth.authenticator import (
     Identified,
     Rejected,
     Verdict,
-    is_async,
     with_parameters,
 )
 from gatewright.auth.cross_origin.guard import IMPLIED

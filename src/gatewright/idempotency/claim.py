@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 from starlette.background import BackgroundTask
@@ -15,23 +15,14 @@ from typing_extensions import Buffer
 from gatewright._core.outcome import Outcome, RawHeaders
 from gatewright._core.refuse import Rendered
 from gatewright._core.storage.contract import Claimed
+from gatewright._core.undisturbed import undisturbed
 from gatewright.idempotency.answer import NO_ANSWER
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
     from gatewright._core.storage.contract import Records
 
-__all__ = ["Claim", "Recording", "undisturbed"]
-
-T = TypeVar("T")
-
-
-async def undisturbed(asked: Awaitable[T]) -> T:
-    """Return the answer, whatever is cancelled meanwhile: what was asked of a storage may have been done already."""
-    answers: list[T] = []
-    with anyio.CancelScope(shield=True):
-        answers.append(await asked)
-    return answers[0]
+__all__ = ["Claim", "Recording"]
 
 
 @dataclass(slots=True)

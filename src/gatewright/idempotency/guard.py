@@ -18,9 +18,10 @@ from gatewright._core.outcome import Outcome, raw_headers
 from gatewright._core.phase import Phase
 from gatewright._core.refuse import app_handles, refusal
 from gatewright._core.storage.contract import Claimed, Kept, Pending
+from gatewright._core.undisturbed import undisturbed
 from gatewright.errors import ApiError, BadRequest, ConfigurationError, Conflict
 from gatewright.idempotency.answer import HEADERS, NO_ANSWER, belongs_to_one_answer, is_final, read, write
-from gatewright.idempotency.claim import Claim, Recording, undisturbed
+from gatewright.idempotency.claim import Claim, Recording
 from gatewright.idempotency.key import caller, fingerprint, key_of, place, record_name
 
 if TYPE_CHECKING:

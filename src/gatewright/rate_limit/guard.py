@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from gatewright._core.call import Call
-from gatewright._core.callers import By, caller_of, is_async, named_caller, plain
+from gatewright._core.callers import By, caller_of, named_caller, plain
+from gatewright._core.functions import is_async
 from gatewright._core.gate import Gate
 from gatewright._core.guard import Entering, Guard
 from gatewright._core.handler import Handler

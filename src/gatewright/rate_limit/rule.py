@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gatewright._core.call import Call
-from gatewright._core.callers import By, by_header, function_name, is_async
+from gatewright._core.callers import By, by_header, function_name, has_to_be_awaited
 from gatewright._core.outcome import Head
 from gatewright._core.storage.contract import Bucket, OnError, check_on_error
 from gatewright._core.storage.limit import Limit, parse_limits
@@ -91,7 +91,7 @@ class Rule:
     @property
     def waits(self) -> bool:
         """Say whether a call has to be asked something before it is known what it pays."""
-        return self.varies or is_async(self.by)
+        return self.varies or has_to_be_awaited(self.by)
 
     def counts(self, head: Head) -> bool:
         """Say whether a call that is answered so is charged."""

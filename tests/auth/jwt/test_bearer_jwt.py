@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from gatewright import ConfigurationError, Gate, Principal
+from gatewright._core.functions import is_async
 from gatewright.auth import Revoker
-from gatewright.auth.authenticator import ABSENT, Authenticator, Rejected, is_async
+from gatewright.auth.authenticator import ABSENT, Authenticator, Rejected
 from gatewright.auth.jwt import BearerJWT
 from gatewright.auth.jwt.verify import Verifier
 from gatewright.testing import FrozenClock

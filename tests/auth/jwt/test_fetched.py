@@ -18,9 +18,9 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from gatewright import ConfigurationError, Gate, Principal, ServiceUnavailable
+from gatewright._core.fetching import fetch_document
 from gatewright.auth.authenticator import Rejected
 from gatewright.auth.jwt import BearerJWT, JwksUrl
-from gatewright.auth.jwt.fetching import fetch_document
 from gatewright.testing import EventList, FrozenClock
 from tests.auth.jwt.kit import EC, NOW, OTHER_EC, RSA, SECRET, by, by_secret, claims, header, make, mint, sent, verdict
 
@@ -507,22 +507,22 @@ async def test_only_an_answer_at_the_address_counts(path: str) -> None:
         "/jwks.json": (200, {}, key_set(EC)),
     }
     with serving(answers) as address, pytest.raises(OSError, match=r"it answers \d{3}"):
-        await fetch_document(address + path, 5, 1 << 18)
+        await fetch_document(address + path, accept="*/*", timeout=5, max_bytes=1 << 18)
 
 
 async def test_a_document_that_is_too_long_is_not_read_to_its_end() -> None:
     """A cap in bytes, whatever length was declared, or none."""
     with serving({"/": (200, {}, b"x" * 100_000)}) as address:
-        assert len(await fetch_document(address + "/", 5, 100_000)) == 100_000
+        assert len(await fetch_document(address + "/", accept="*/*", timeout=5, max_bytes=100_000)) == 100_000
         with pytest.raises(ValueError, match="more than 99999 bytes"):
-            await fetch_document(address + "/", 5, 99_999)
+            await fetch_document(address + "/", accept="*/*", timeout=5, max_bytes=99_999)
 
 
 async def test_a_document_that_drips_is_given_up() -> None:
     """A byte now and then keeps a socket from timing out, and a thread for ever."""
     answers: dict[str, Any] = {"/": (200, {}, b"x" * 200)}
     with serving(answers, slow=0.01) as address, pytest.raises(TimeoutError, match="too slowly"):
-        await fetch_document(address + "/", 0.1, 1 << 18)
+        await fetch_document(address + "/", accept="*/*", timeout=0.1, max_bytes=1 << 18)
 
 
 async def settled(condition: Callable[[], bool]) -> None:

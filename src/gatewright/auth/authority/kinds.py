@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gatewright._core.principal import Principal
+from gatewright._core.seconds import are_seconds
 from gatewright.auth.authority.remedy import NOTHING, Remedy
 from gatewright.auth.authority.requirement import Requirement, factory, written
 from gatewright.errors import ConfigurationError
@@ -58,8 +59,8 @@ def fresh(within: int) -> Requirement:
     Raises:
         ConfigurationError: for what is no number of seconds, one or more.
     """
-    seconds: Any = within
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 1:
+    seconds: object = within
+    if not are_seconds(seconds, 1):
         raise ConfigurationError(f"fresh({within!r}): write whole seconds, such as fresh(300)")
     if seconds != int(seconds):
         raise ConfigurationError(f"fresh({within!r}): write whole seconds, such as fresh({math.ceil(seconds)})")

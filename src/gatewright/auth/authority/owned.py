@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, 
 
 from pydantic import TypeAdapter, ValidationError
 
+from gatewright._core.functions import is_async
 from gatewright._core.handler import Handler, Kind, Marker
 from gatewright._core.principal import Principal
 from gatewright._core.threads import in_thread
-from gatewright.auth.authenticator import is_async
 from gatewright.auth.authority.awaited import Findings, Late
 from gatewright.auth.authority.kinds import path_parameter
 from gatewright.auth.authority.requirement import Requirement, factory

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from gatewright._core.functions import is_async
 from gatewright._core.principal import Principal
-from gatewright.auth.authenticator import is_async
 from gatewright.auth.authority.remedy import NOTHING, Remedy
 from gatewright.errors import ConfigurationError
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from typing_extensions import TypeVar
 
+from gatewright._core.functions import is_async
 from gatewright._core.principal import Principal
-from gatewright.auth.authenticator import Absent, BoundAuthenticator, Rejected, Verdict, is_async
+from gatewright.auth.authenticator import Absent, BoundAuthenticator, Rejected, Verdict
 from gatewright.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from gatewright._core.functions import is_async
 from gatewright._core.principal import Principal
 from gatewright._core.tokens import TokenError
-from gatewright.auth.authenticator import BoundAuthenticator, Rejected, Verdict, challenge_of, is_async
+from gatewright.auth.authenticator import BoundAuthenticator, Rejected, Verdict, challenge_of
 from gatewright.auth.credentials.authorization import bearer_of
 from gatewright.auth.credentials.lookup import check_cap
 from gatewright.auth.jwt.algorithms import Algorithms

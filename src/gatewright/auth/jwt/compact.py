@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from gatewright._core import strict_json
 from gatewright._core.tokens import TokenError, from_base64url
 
 __all__ = ["MAX_NAME", "SignedToken", "UnknownKey", "json_object", "read_compact"]
@@ -85,36 +84,12 @@ def _name(header: dict[str, Any], member: str) -> str | None:
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
-    """Return a JSON object in which nothing is said twice, and no number and no text is other than it looks.
+    """Return a strict JSON object.
 
     Raises:
         TokenError: for other bytes, whatever they are.
     """
     try:
-        found = _STRICT.decode(raw.decode())
-        if b"\\u" in raw:
-            # Half of a surrogate pair is no text; whoever is to write it somewhere would fail.
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise TokenError("not a strict JSON object") from None
-    if not isinstance(found, dict):
-        raise TokenError("JSON, but not an object")
-    return cast("dict[str, Any]", found)
-
-
-def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(members)
-    if len(found) != len(members):
-        raise ValueError("a member twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("infinite")
-    return number
-
-
-# NaN and Infinity are constants to it; 1e999 is a number, until it is one.
-_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        return strict_json.json_object(raw)
+    except ValueError as why:
+        raise TokenError(str(why)) from None

@@ -14,7 +14,8 @@ from weakref import ref
 
 import anyio
 
-from gatewright.auth.authenticator import is_async
+from gatewright._core.flight import Flight
+from gatewright._core.functions import is_async
 from gatewright.auth.jwt.compact import json_object
 from gatewright.errors import ConfigurationError, ServiceUnavailable
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from gatewright.auth.jwt.keys import KeySet
 
 __all__ = ["Fetch", "FetchedKeys", "JwksUrl"]
+
+_MEDIA_TYPES = "application/jwk-set+json, application/json"
 
 Fetch = Callable[[str], Awaitable[bytes | Mapping[str, Any]]]
 """Return the key set at an address, as bytes or as what is in them."""
@@ -106,7 +109,7 @@ class FetchedKeys:
         self._keys: KeySet | None = None
         self._document: bytes | None = None
         self._fetched_at = self._tried_at = -math.inf
-        self._flight: anyio.Event | None = None
+        self._flight = Flight()
         self._down = False
 
     @property
@@ -117,7 +120,7 @@ class FetchedKeys:
             return self._keys
         # One call fetches; the others go on with what there is, and so does everybody after a fetch that failed.
         usable = age < self._source.lifetime + self._source.stale_for
-        return self._keys if usable and (self._flight is not None or self._is_cooling) else None
+        return self._keys if usable and (self._flight.under_way or self._is_cooling) else None
 
     async def obtain(self) -> KeySet:
         """Return keys, fetched where that is needed.
@@ -126,34 +129,20 @@ class FetchedKeys:
             ServiceUnavailable: where there are none, or none that may still be used.
         """
         while (keys := self.at_hand) is None:
-            if self._flight is None and self._is_cooling:
+            if not self._flight.under_way and self._is_cooling:
                 raise self._unavailable()
-            await self._join()
+            await self._flight.join(self._fetch)
         return keys
 
     async def newer_than(self, keys: KeySet) -> KeySet:
         """Return keys that were fetched after *keys*; the same ones where it is too early for that, or in vain."""
-        while self._keys is keys and (self._flight is not None or not self._is_cooling):
-            await self._join()
+        while self._keys is keys and (self._flight.under_way or not self._is_cooling):
+            await self._flight.join(self._fetch)
         return self._keys or keys
 
     @property
     def _is_cooling(self) -> bool:
         return self._clock.monotonic() < self._tried_at + self._source.cooldown
-
-    async def _join(self) -> None:
-        """Wait for the fetch that is under way, or be it; its caller may leave before its end, so look again."""
-        if self._flight is not None:
-            await self._flight.wait()
-            return
-        self._flight = flight = anyio.Event()
-        try:
-            # Whoever leaves meanwhile stays until it is done, or the next one would fetch again, before its time.
-            with anyio.CancelScope(shield=True):
-                await self._fetch()
-        finally:
-            self._flight = None
-            flight.set()
 
     async def _fetch(self) -> None:
         try:
@@ -197,6 +186,6 @@ class FetchedKeys:
 def _fetcher(source: JwksUrl) -> Fetch:
     if source.fetch is not None:
         return source.fetch
-    from gatewright.auth.jwt.fetching import fetch_document
+    from gatewright._core.fetching import fetch_document
 
-    return partial(fetch_document, timeout=source.timeout, max_bytes=source.max_bytes)
+    return partial(fetch_document, accept=_MEDIA_TYPES, timeout=source.timeout, max_bytes=source.max_bytes)

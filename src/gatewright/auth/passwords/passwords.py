@@ -11,7 +11,7 @@ from unicodedata import normalize
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
-from gatewright.auth.authenticator import is_async
+from gatewright._core.functions import is_async
 from gatewright.auth.passwords.argon2 import argon2id
 from gatewright.auth.passwords.bcrypt import bcrypt
 from gatewright.auth.passwords.hasher import Hasher

@@ -10,12 +10,13 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
+from gatewright._core.functions import is_async
 from gatewright._core.gate import Gate
 from gatewright._core.keys import Key, key_bytes
 from gatewright._core.principal import Principal
 from gatewright._core.security import tell
 from gatewright.auth.answers import check_login_page
-from gatewright.auth.authenticator import challenge_of, is_async
+from gatewright.auth.authenticator import challenge_of
 from gatewright.auth.session.bound import BoundSession, CheckedSession
 from gatewright.auth.session.pending import Facts, PendingSession, facts_of
 from gatewright.auth.session.record import Session, SessionRecords, check_times, floor_ms

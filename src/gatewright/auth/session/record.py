@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
 from gatewright._core.principal import Principal
+from gatewright._core.seconds import are_seconds
 from gatewright.auth.authenticator import Rejected
 from gatewright.errors import ConfigurationError
 
@@ -187,5 +188,5 @@ def check_times(max_age: object, idle: object, leeway: object) -> None:
         raise ConfigurationError(
             f"SessionCookie(idle={idle!r}): write whole seconds, 10 or more, and no more than max_age={max_age}"
         )
-    if not isinstance(leeway, (int, float)) or isinstance(leeway, bool) or not 0 <= leeway < math.inf:
+    if not are_seconds(leeway):
         raise ConfigurationError(f"SessionCookie(leeway={leeway!r}): write a few seconds, such as 5")

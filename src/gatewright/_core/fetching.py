@@ -13,15 +13,15 @@ from anyio import to_thread
 
 __all__ = ["fetch_document"]
 
-_HEADERS = {"Accept": "application/jwk-set+json, application/json", "User-Agent": "gatewright"}
 _CHUNK = 1 << 16
 
 
-async def fetch_document(url: str, timeout: float, max_bytes: int) -> bytes:  # noqa: ASYNC109  # the thread needs it
+async def fetch_document(url: str, *, accept: str, timeout: float, max_bytes: int) -> bytes:  # noqa: ASYNC109  # the thread needs it
     """Return the document at *url*, fetched in a thread; redirects are not followed.
 
     Args:
         url: an address that was looked at: `urllib` opens files, too.
+        accept: the media types that are wanted.
         timeout: seconds for all of it.
         max_bytes: how long it may be.
 
@@ -31,7 +31,7 @@ async def fetch_document(url: str, timeout: float, max_bytes: int) -> bytes:  # 
     """
     # A limiter of its own: handlers may have taken all threads, and wait for this one.
     limiter = anyio.CapacityLimiter(1)
-    return await to_thread.run_sync(_get, url, timeout, max_bytes, abandon_on_cancel=True, limiter=limiter)
+    return await to_thread.run_sync(_get, url, accept, timeout, max_bytes, abandon_on_cancel=True, limiter=limiter)
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -43,10 +43,10 @@ class _NoRedirect(HTTPRedirectHandler):
         """Return no request."""
 
 
-def _get(url: str, seconds: float, max_bytes: int) -> bytes:
+def _get(url: str, accept: str, seconds: float, max_bytes: int) -> bytes:
     until = monotonic() + seconds
     body = bytearray()
-    with _opened(url, seconds) as answer:
+    with _opened(url, accept, seconds) as answer:
         while chunk := answer.read1(_CHUNK):
             body += chunk
             if len(body) > max_bytes:
@@ -56,8 +56,8 @@ def _get(url: str, seconds: float, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _opened(url: str, seconds: float) -> HTTPResponse:
-    request = Request(url, headers=_HEADERS)  # noqa: S310  # the address was looked at
+def _opened(url: str, accept: str, seconds: float) -> HTTPResponse:
+    request = Request(url, headers={"Accept": accept, "User-Agent": "gatewright"})  # noqa: S310  # the address was looked at
     try:
         answer: HTTPResponse = build_opener(_NoRedirect).open(request, timeout=seconds)
     except HTTPError as refusal:
