@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("fastapi", "forms", "redis")
+EXTRAS = ("fastapi", "forms", "redis", "sql", "webhooks")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from getpass import getuser
 from pathlib import Path
 from time import sleep
@@ -19,6 +20,7 @@ import pytest
 
 __all__ = [
     "MemcachedServer",
+    "PostgresServer",
     "RedisCluster",
     "RedisSentinel",
     "RedisServer",
@@ -92,6 +94,11 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def user(self) -> str | None:
+        """Return who it is to be; None is who we are."""
+        return None
+
     def command(self) -> Sequence[str]:
         """Return what is run, without the binary."""
         raise NotImplementedError
@@ -112,7 +119,7 @@ class ServerProcess:
         tied = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self.folder / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                [*tied, self.binary, *self.command()], cwd=self.folder, stdout=output, stderr=output
+                [*tied, self.binary, *self.command()], cwd=self.folder, stdout=output, stderr=output, user=self.user
             )
         eventually(lambda: self.is_ready() or not self.is_alive(), f"{self.binary} does not answer")
         if not self.is_alive():
@@ -315,3 +322,76 @@ class MemcachedServer(ServerProcess):
     def connections(self) -> int:
         """Return how many connections are open, that of the question included."""
         return int(said(self.port, b"stats").partition(b"curr_connections ")[2].split()[0])
+
+
+class PostgresServer(ServerProcess):
+    """A PostgreSQL server, on a socket in its folder alone; what was committed outlives its crash."""
+
+    def __init__(self) -> None:
+        # Debian has a folder for each version, and puts none of them on the path.
+        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+        self.binaries = versions[-1] if versions else Path(shutil.which("initdb") or "").parent
+        super().__init__(str(self.binaries / "postgres") if self.binaries.name else "postgresql")
+
+    @property
+    def url(self) -> str:
+        """Return where it is, for SQLAlchemy."""
+        return f"postgresql+asyncpg://postgres@/postgres?host={self.folder}&port={self.port}"
+
+    @property
+    def data(self) -> Path:
+        """Return the folder of its data."""
+        return self.folder / "data"
+
+    @property
+    def user(self) -> str | None:
+        # It refuses to be root; Debian's package made somebody for it to be.
+        return "postgres" if os.geteuid() == 0 else None
+
+    def command(self) -> Sequence[str]:
+        # Without syncing it survives a crash of its own, and here only that is tried.
+        settings = {"fsync": "off", "listen_addresses": "", "unix_socket_directories": str(self.folder)}
+        return ["-D", "data", "-p", str(self.port), *(f"--{name}={value}" for name, value in settings.items())]
+
+    def start(self) -> None:
+        """Serve; from the beginning with a database of its own."""
+        if not self.data.exists():
+            self._initialise()
+        super().start()
+
+    def is_ready(self) -> bool:
+        # The file of one that crashed is still there, and names another process.
+        lines = _text(self.data / "postmaster.pid").split("\n")
+        return len(lines) > 7 and (lines[0], lines[7].strip()) == (str(self.pid), "ready")
+
+    def kill(self) -> None:
+        # All of it, as a crash would; one that lives on keeps the next from starting.
+        workers = _text(Path(f"/proc/{self.pid}/task/{self.pid}/children")).split() if self.process else []
+        super().kill()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
+        eventually(lambda: not any(_runs(worker) for worker in workers), "its processes go on")
+
+    def _initialise(self) -> None:
+        if self.user is not None:
+            shutil.chown(self.folder, self.user)
+        subprocess.run(
+            [self.binaries / "initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            user=self.user,
+            cwd=self.folder,
+        )
+
+
+def _runs(pid: str) -> bool:
+    """Say whether a process does anything; one that nobody has buried does not."""
+    return _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[:1] not in ([], ["Z"])
+
+
+def _text(path: Path) -> str:
+    """Return what a file says; nothing, where there is none."""
+    with suppress(OSError):
+        return path.read_text()
+    return ""

@@ -198,8 +198,8 @@ class Mutant:
         (directory / self.file).write_text(self.source)
 
 
-def removable(tree: ast.Module) -> Iterator[tuple[str, list[ast.expr], ast.expr]]:
-    """Yield every decorator of ours: above a handler, and inside `compose(...)`."""
+def removable(tree: ast.Module) -> Iterator[tuple[str, list[Any], ast.AST]]:
+    """Yield every decorator of ours, above a handler and inside `compose(...)`, and what makes two guards of one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef):
             for decorator in node.decorator_list:
@@ -207,6 +207,8 @@ def removable(tree: ast.Module) -> Iterator[tuple[str, list[ast.expr], ast.expr]
                 function = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if isinstance(function, ast.Name):
                     yield f"{node.name} {function.id}", node.decorator_list, decorator
+                keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+                yield from ((f"{node.name} once", keywords, each) for each in keywords if each.arg == "once")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "compose":
             for argument in node.args:
                 assert isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name)

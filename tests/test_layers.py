@@ -32,12 +32,19 @@ EVERYWHERE = {"anyio", "pydantic", "pydantic_core", "starlette", "typing_extensi
 ONLY_IN = {
     "argon2": {"auth.passwords.argon2"},
     "bcrypt": {"auth.passwords.bcrypt"},
-    "cryptography": {"auth.session.sealing"},
+    "cryptography": {
+        "auth.session.sealing",
+        "webhooks.schemes.certificate",
+        "webhooks.schemes.public_key",
+        "webhooks.schemes.rfc9421.algorithms",
+    },
     "fastapi": {"fastapi"},
+    "httpx": {"webhooks.sending.client"},
     "itsdangerous": {"_core.tokens"},
     "joserfc": {"auth.jwt.keys"},
     "limits": {"_core.storage.by_limits", "_core.storage.for_limits"},
     "redis": {"_core.storage.clients"},
+    "sqlalchemy": {"webhooks.once.sql"},
     "structlog": {"_core.log"},
 }
 

@@ -186,7 +186,7 @@ async def delete_post(post: Owned[Post]) -> None:
 
 
 @router.post("/webhooks/stripe")
-@verify_webhook(stripe(), secrets=settings.STRIPE_SECRET)
+@verify_webhook(stripe(), secrets=settings.STRIPE_SECRET, once=True)
 async def stripe_webhook(event: Event[supporters.StripeEvent]) -> Result[None]:
     """Follow what Stripe says."""
     await supporters.follow(event)

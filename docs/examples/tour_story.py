@@ -315,12 +315,15 @@ def webhooks(visit: Visit, ada_id: str) -> None:
     visit.stripe("a signed delivery", paid, status(200))
     visit.step("it was handled", "GET", of_ada, status(200), data(is_supporter=True), session=ada)
     stopped = paid | {
+        "id": "evt_2",
         "type": "customer.subscription.deleted",
         "data": {"object": {"metadata": {"user_id": ada_id}}},
     }
     visit.stripe("one of another type", stopped, status(200))
     visit.step("it was handled too", "GET", of_ada, status(200), data(is_supporter=False), session=ada)
-    other = paid | {"type": "invoice.created"}
+    visit.stripe("the first one again", paid, status(200), body(received=True), enveloped=False)
+    visit.step("it was not handled twice", "GET", of_ada, status(200), data(is_supporter=False), session=ada)
+    other = paid | {"id": "evt_3", "type": "invoice.created"}
     visit.stripe("one of a type nobody waits for", other, status(200), body(received=True), enveloped=False)
 
 

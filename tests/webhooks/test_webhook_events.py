@@ -75,7 +75,7 @@ class Unreadable:
 
 def reader(handler: Callable[..., object]) -> EventReader:
     """Return what reads *handler*'s event."""
-    made = EventReader.of(Handler.read(handler))
+    made = EventReader.of(Handler.read(handler), None)
     assert made is not None
     return made
 
@@ -264,7 +264,7 @@ def test_a_handler_without_an_event_has_no_reader() -> None:
     async def handler(webhook: Verified) -> None:
         """Ask for the signature's word only."""
 
-    assert EventReader.of(Handler.read(handler)) is None
+    assert EventReader.of(Handler.read(handler), None) is None
 
 
 def test_what_cannot_be_read_is_refused_when_sealed() -> None:
@@ -284,3 +284,13 @@ def test_what_cannot_be_read_is_refused_when_sealed() -> None:
     for handler in (unreadable, unfinished):
         with pytest.raises(ConfigurationError, match="event: pydantic cannot read"):
             reader(handler)
+
+
+@pytest.mark.parametrize(
+    ("path", "tag"), [(("event_type",), "event_type"), (("event", "type"), "type"), (None, "type")]
+)
+def test_models_are_told_apart_where_the_sender_says_what_happened(path: tuple[str, ...] | None, tag: str) -> None:
+    """Paddle's `event_type` as well as Stripe's `type`; where it stands deeper, or nowhere, it is `type`."""
+    made, marked = EventReader.of(Handler.read(of_one), path), EventReader.of(Handler.read(of_kinds), path)
+    assert made is not None and marked is not None
+    assert (made.tag, marked.tag) == (tag, "kind")

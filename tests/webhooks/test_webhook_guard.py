@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,17 +25,22 @@ from gatewright.errors import ApiError, ConfigurationError, PayloadTooLarge
 from gatewright.webhooks import (
     Delivery,
     Event,
+    Scheme,
+    Tenant,
     Verified,
     VerifyWebhook,
     WebhookRejected,
     github,
     hmac_scheme,
+    square,
     stripe,
     verify_webhook,
 )
 from gatewright.webhooks.events import EventMarker
-from gatewright.webhooks.scheme import Covered, Secret, Secrets
+from gatewright.webhooks.scheme import Covered
+from gatewright.webhooks.secret import Secret, Secrets
 from tests.web import Browser
+from tests.webhooks.kit import headers_of
 
 NOW = 1_760_000_000.0
 SECRET = "whsec_guard"
@@ -87,7 +93,7 @@ class Hook:
 
 def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
     """Return Stripe's header."""
-    return stripe().sign(body, secret, now=NOW)
+    return headers_of(stripe().sign(body, secret, now=NOW))
 
 
 def call_of(body: bytes, headers: Sequence[tuple[bytes, bytes]], scope: Mapping[str, Any] | None = None) -> Call:
@@ -145,7 +151,7 @@ def test_every_refusal_looks_the_same() -> None:
         ran.append(True)
 
     hooks = Hook(hook)
-    stale = stripe().sign(BODY, SECRET, now=NOW - 301)
+    stale = headers_of(stripe().sign(BODY, SECRET, now=NOW - 301))
     cases = [{}, signed(BODY, "whsec_x"), stale, {"Stripe-Signature": "t=x,v1=00"}, signed(b"another body")]
     answers = {_answer(hooks.post(BODY, headers)) for headers in cases}
     assert answers == {
@@ -182,7 +188,7 @@ def test_the_log_has_neither_secret_nor_signature() -> None:
         hooks.post(BODY, headers)
     written = repr(list(hooks.events))
     assert SECRET not in written
-    assert signed(BODY)["Stripe-Signature"][-64:] not in written
+    assert signed(BODY)["stripe-signature"][-64:] not in written
     assert SECRET not in repr(hook.pipeline)
 
 
@@ -424,31 +430,40 @@ def test_secrets_that_protect_nothing_are_refused_at_import(secrets: Any, messag
         verify_webhook(stripe(), secrets=secrets)
 
 
-class Custom:
+class Custom(Scheme):
     """A scheme of one's own: what the protocol asks for, and nothing else."""
 
+    name = "custom"
+
     def __init__(self, *covers: Covered) -> None:
-        self.name = "custom"
-        self.covers: frozenset[Covered] = frozenset(covers)
+        self._covers: frozenset[Covered] = frozenset(covers)
+
+    @property
+    def covers(self) -> frozenset[Covered]:
+        """Cover what it was told."""
+        return self._covers
 
     def check(self, secret: Secret) -> None:
         """Take any secret."""
 
-    def verify(self, delivery: Delivery, secrets: Secrets, *, now: float) -> Verified:
+    def verify(self, delivery: Delivery, secrets: Secrets, now: float) -> Verified:
         """Believe one URL."""
         if delivery.url != "https://api.example.com/hooks/a%20b":
             raise WebhookRejected("signature_mismatch")
         return Verified(self.name, 0, None, self.covers, "key", None)
 
-    def sign(self, body: bytes, secret: Secret, *, now: float, url: str = "") -> dict[str, str]:
+    def sign(
+        self, body: bytes, secret: Secret, now: float, *, url: str = "", method: str = "POST", event_id: str = ""
+    ) -> Delivery:
         """Sign nothing."""
-        return {}
+        return Delivery(body)
 
 
 @pytest.mark.anyio
 async def test_a_scheme_of_ones_own_that_signs_the_url() -> None:
     """Any value that fits the protocol is a scheme; one that signs the URL has to be told the public one."""
     scheme = Custom("body", "url")
+    assert (scheme.event_type, scheme.received.body) == (None, b'{"received":true}')
     with pytest.raises(ConfigurationError, match="public_url"):
         verify_webhook(scheme, secrets="s")
     guard = guard_of(verify_webhook(scheme, secrets="s", public_url="https://api.example.com"))
@@ -480,3 +495,96 @@ def test_two_signatures_on_one_handler_are_refused() -> None:
         @verify_webhook(hmac_scheme("x-sig"), secrets=SECRET)
         async def hook(webhook: Verified) -> None:
             """Take a delivery."""
+
+
+@pytest.mark.parametrize("found", [{"acme": SECRET}, 5, {SECRET}])
+def test_secrets_of_another_kind_are_nobodys(found: Any) -> None:
+    """The keys of a dict would be tried as secrets: it is a mistake of ours, and no forgery."""
+
+    @verify_webhook(stripe(), secrets=lambda delivery: found)
+    async def hook() -> None:
+        """Take anything."""
+
+    hooks = Hook(hook)
+    assert hooks.post(BODY, signed(BODY, "acme")).status == 500
+    assert "return a secret, a list of them" in str(list(hooks.events))
+
+
+def test_a_tenant_has_a_name_and_secrets() -> None:
+    """Without a name all tenants would be one, and each could pass for another."""
+    for name in ("", None, 7):
+        with pytest.raises(ConfigurationError, match="write a name"):
+            Tenant(name, SECRET)  # type: ignore[arg-type]  # wrong on purpose
+    for secrets in (None, {SECRET}, 7):
+        with pytest.raises(ConfigurationError, match="no secret"):
+            Tenant("acme", secrets)  # type: ignore[arg-type]  # wrong on purpose
+    assert repr(Tenant("acme", SECRET)) == "Tenant(name='acme')"
+
+
+def test_a_fetch_that_is_not_async_is_refused() -> None:
+    """It would be found out with the first certificate."""
+    with pytest.raises(ConfigurationError, match="async def"):
+        verify_webhook(stripe(), secrets=SECRET, fetch=lambda url: b"")  # type: ignore[arg-type,return-value]  # wrong on purpose
+
+
+@pytest.mark.parametrize(("scheme", "url"), [(square(), "https://api.example.com/hooks/acme"), (stripe(), None)])
+def test_the_log_has_the_url_that_was_compared(scheme: Scheme, url: str | None) -> None:
+    """A public URL that is not the sender's is the usual mistake; a query may hold secrets, and is left out."""
+
+    @verify_webhook(scheme, secrets=SECRET, public_url="https://api.example.com")
+    async def hook() -> None:
+        """Take anything."""
+
+    hooks = Hook(hook)
+    wrong = {"x-square-hmacsha256-signature": "A" * 44, "stripe-signature": "t=1,v1=00"}
+    assert hooks.post(BODY, wrong, "/hooks/acme?token=hush").status == 401
+    assert hooks.logged("request").get("webhook_url") == url
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"content-length": "5"}, 500), ({"content-length": "5", "transfer-encoding": "chunked"}, 401)],
+)
+def test_a_length_beside_chunks_says_nothing(headers: dict[str, str], status: int) -> None:
+    """Some servers leave the header that anybody wrote; only a length that was read is a body that is missing."""
+
+    @verify_webhook(stripe(), secrets=SECRET)
+    async def hook() -> None:
+        """Take anything."""
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    with pytest.raises((ApiError, ConfigurationError)) as raised:
+        asyncio.run(_entered(guard_of(verify_webhook(stripe(), secrets=SECRET)), call_of(b"", raw)))
+    assert getattr(raised.value, "status_code", 500) == status
+
+
+async def _entered(guard: VerifyWebhook, made: Call) -> None:
+    await guard.enter(made)
+
+
+def test_a_whole_address_as_target_is_refused() -> None:
+    """`POST http://elsewhere/hooks`: its host is anybody's word, and stands for no public URL."""
+    guard = guard_of(verify_webhook(stripe(), secrets=SECRET))
+    made = call_of(BODY, [], {"raw_path": b"http://elsewhere.example.com/hooks"})
+    with pytest.raises(ApiError) as raised:
+        asyncio.run(_entered(guard, made))
+    assert raised.value.status_code == 400
+
+
+def test_an_unknown_tenant_costs_as_much_as_a_wrong_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time does not tell which tenants there are: the body is hashed for nobody, too."""
+    import hmac
+
+    hashed: list[int] = []
+    real = hmac.digest
+
+    def counting(key: bytes, message: bytes, algorithm: Any) -> bytes:
+        hashed.append(len(message))
+        return real(key, message, algorithm)
+
+    monkeypatch.setattr(hmac, "digest", counting)
+    for secrets in ([], ["whsec_another"]):
+        hashed.clear()
+        with pytest.raises(WebhookRejected):
+            stripe().verify(stripe().sign(BODY, SECRET, NOW), secrets, NOW)
+        assert hashed[1:] == [len(BODY) + 11]

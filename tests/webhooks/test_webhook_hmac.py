@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from gatewright.errors import ConfigurationError
 from gatewright.webhooks import Delivery, Elements, HmacScheme, Verified, WebhookRejected, github, hmac_scheme, stripe
-from gatewright.webhooks.hmac import Algorithm, Encoding, Unit
+from gatewright.webhooks.schemes.mac import Encoding, Hash
+from gatewright.webhooks.schemes.times import Unit
+from tests.webhooks.kit import headers_of
 
 NOW = 1_760_000_000.0
 SECRET = "whsec_hmac"
@@ -45,7 +47,7 @@ values = st.binary(max_size=40) | st.from_regex(rb"(t|v1|v0|h1)?[=:]?[0-9a-z,;= 
 
 def deliver(scheme: HmacScheme, body: bytes, secret: str | bytes = SECRET, now: float = NOW) -> Delivery:
     """Return what the sender would deliver."""
-    return Delivery.of(body, scheme.sign(body, secret, now=now, url="https://api.example.com/hooks"))
+    return scheme.sign(body, secret, now=now, url="https://api.example.com/hooks")
 
 
 def rejected(scheme: HmacScheme, delivery: Delivery, now: float = NOW) -> str:
@@ -78,7 +80,7 @@ def test_any_changed_byte_of_the_body_is_rejected(scheme: HmacScheme, body: byte
 @given(st.sampled_from([stripe(), TIMED, MILLISECONDS, MIXED]), st.integers(-200, 200).filter(bool))
 def test_a_changed_timestamp_is_rejected(scheme: HmacScheme, by: int) -> None:
     """A time moved within its tolerance is not the one that was signed."""
-    signed, time = scheme.sign(b"{}", SECRET, now=NOW), f"{NOW:.0f}"
+    signed, time = headers_of(scheme.sign(b"{}", SECRET, now=NOW)), f"{NOW:.0f}"
     moved = {name: value.replace(time, str(int(time) + by)) for name, value in signed.items()}
     assert moved != signed
     assert rejected(scheme, Delivery.of(b"{}", moved)) == "signature_mismatch"
@@ -186,7 +188,7 @@ def test_every_secret_meets_every_signature(monkeypatch: pytest.MonkeyPatch) -> 
         return real(expected, signature)
 
     monkeypatch.setattr(hmac, "compare_digest", counting)
-    header = stripe().sign(b"{}", SECRET, now=NOW)["Stripe-Signature"] + ",v1=" + "0" * 64
+    header = headers_of(stripe().sign(b"{}", SECRET, now=NOW))["stripe-signature"] + ",v1=" + "0" * 64
     stripe().verify(Delivery.of(b"{}", {"Stripe-Signature": header}), [SECRET, "whsec_b", "whsec_c"], now=NOW)
     assert len(compared) == 6
 
@@ -199,25 +201,25 @@ def test_the_signature_is_judged_before_the_time() -> None:
 
 def test_what_is_missing_is_named() -> None:
     """Each missing part has its own reason, for the log."""
-    signature = stripe().sign(b"{}", SECRET, now=NOW)["Stripe-Signature"].split(",")[1]
+    signature = headers_of(stripe().sign(b"{}", SECRET, now=NOW))["stripe-signature"].split(",")[1]
     assert rejected(stripe(), Delivery.of(b"{}", {})) == "signature_missing"
     assert rejected(stripe(), Delivery.of(b"{}", {"Stripe-Signature": signature})) == "timestamp_missing"
     assert rejected(stripe(), Delivery.of(b"{}", {"Stripe-Signature": "t=1760000000"})) == "no_supported_signature"
-    alone = {"X-Sig": TIMED.sign(b"{}", SECRET, now=NOW)["X-Sig"]}
+    alone = {"X-Sig": headers_of(TIMED.sign(b"{}", SECRET, now=NOW))["x-sig"]}
     assert rejected(TIMED, Delivery.of(b"{}", alone)) == "timestamp_missing"
 
 
 def test_generic_schemes_write_the_headers_of_their_description() -> None:
     """Template, prefix, list, encoding and time come out on the wire as they were described."""
-    assert list(TIMED.sign(b"{}", SECRET, now=NOW)) == ["X-Sig", "X-Time"]
-    assert TIMED.sign(b"{}", SECRET, now=NOW)["X-Sig"].startswith("v0=")
-    signed = MIXED.sign(b"{}", SECRET, now=NOW + 0.9)
-    assert signed["X-Time"] == "1760000000"
-    assert signed["X-Sig"].startswith("h1:")
+    assert list(headers_of(TIMED.sign(b"{}", SECRET, now=NOW))) == ["x-sig", "x-time"]
+    assert headers_of(TIMED.sign(b"{}", SECRET, now=NOW))["x-sig"].startswith("v0=")
+    signed = headers_of(MIXED.sign(b"{}", SECRET, now=NOW + 0.9))
+    assert signed["x-time"] == "1760000000"
+    assert signed["x-sig"].startswith("h1:")
     import hmac
 
     mac = b64encode(hmac.digest(SECRET.encode(), b"{}.1760000000", "sha512")).decode()
-    assert signed["X-Sig"] == f"h1:{mac}"
+    assert signed["x-sig"] == f"h1:{mac}"
 
 
 def test_slack_published_vector_through_the_generic_scheme() -> None:
@@ -235,9 +237,9 @@ def test_slack_published_vector_through_the_generic_scheme() -> None:
         template="v0:{timestamp}:{body}",
         timestamp_header="X-Slack-Request-Timestamp",
     )
-    assert slack.sign(body, "8f742231b10e8888abcd99yyyzzz85a5", now=1531420618) == {
-        "X-Slack-Signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
-        "X-Slack-Request-Timestamp": "1531420618",
+    assert headers_of(slack.sign(body, "8f742231b10e8888abcd99yyyzzz85a5", now=1531420618)) == {
+        "x-slack-signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+        "x-slack-request-timestamp": "1531420618",
     }
 
 
@@ -280,7 +282,9 @@ def test_descriptions_that_would_verify_too_little_are_refused() -> None:
         ("one of s, ms", {"header": "x-sig", "unit": "us"}),
         ("{body} once", {"header": "x-sig", "template": "{timestamp}"}),
         ("{body} once", {"header": "x-sig", "template": "{body}{body}"}),
-        ("{body} once", {"header": "x-sig", "template": "{body}{url}"}),
+        ("{body} once", {"header": "x-sig", "template": "{body}{path}"}),
+        ("an id counts only", {"header": "x-sig", "template": "{id}.{body}"}),
+        ("an id counts only", {"header": "x-sig", "id_header": "x-id"}),
         ("{body} once", {"header": "x-sig", "template": "{body}{"}),
         ("leave prefix out", {"header": "x-sig", "prefix": "v1=", "elements": Elements(signature="v1")}),
         ("is empty", {"header": "x-sig", "elements": Elements(signature="")}),
@@ -298,9 +302,9 @@ def test_descriptions_that_would_verify_too_little_are_refused() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["hex", "base64"])
-@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("unit", ["s", "ms"])
-def test_every_choice_works(encoding: Encoding, algorithm: Algorithm, unit: Unit) -> None:
+def test_every_choice_works(encoding: Encoding, algorithm: Hash, unit: Unit) -> None:
     """What the signature of hmac_scheme offers, it does."""
     scheme = hmac_scheme(
         "x-sig",
@@ -318,3 +322,23 @@ def test_a_delivery_shows_no_header_and_no_body() -> None:
     delivery = Delivery(b"card=4242", [(b"stripe-signature", b"t=1")], "POST", "/hooks")
     assert repr(delivery) == "Delivery(method='POST', url='/hooks')"
     assert Delivery.of(b"", {"X-Name": "caf\u00e9 \u2713"}).headers == [(b"x-name", b"caf\xe9 ?")]
+
+
+@pytest.mark.parametrize("template", ["{id}{body}", "{body}{id}", "{timestamp}{id}.{body}"])
+def test_an_id_ends_somewhere(template: str) -> None:
+    """Without anything around it, a part of the id could be moved to its neighbour, under the same signature."""
+    with pytest.raises(ConfigurationError, match=r"where does \{id\} end"):
+        hmac_scheme(
+            "x-sig", template=template, id_header="x-id", timestamp_header="x-time" if "time" in template else None
+        )
+
+
+def test_an_id_holds_nothing_of_what_ends_it() -> None:
+    """`a.b` and `a` with `b.` before the body were signed by the same bytes."""
+    scheme = hmac_scheme("x-sig", template="{id}.{body}", id_header="x-id")
+    good = scheme.sign(b"b.{}", SECRET, NOW, event_id="a")
+    assert scheme.verify(good, SECRET, NOW).event_id == "a"
+    moved = [(name, b"a.b" if name == b"x-id" else value) for name, value in good.headers]
+    assert rejected(scheme, Delivery(b"{}", moved)) == "malformed"
+    at_the_end = hmac_scheme("x-sig", template="{body}|{id}", id_header="x-id")
+    assert at_the_end.verify(at_the_end.sign(b"{}", SECRET, NOW, event_id="a.b"), SECRET, NOW).event_id == "a.b"

@@ -164,8 +164,8 @@ async def delete_post(post: Owned[Post]) -> Result[None]:
 # Webhooks
 
 
-@verify_webhook(stripe(), secrets=settings.STRIPE_SECRET)
+@verify_webhook(stripe(), secrets=settings.STRIPE_SECRET, once=True)
 async def stripe_webhook(event: Event[supporters.StripeEvent]) -> Result[None]:
-    """Follow what Stripe says; an event of another type never comes here, and is answered all the same."""
+    """Follow what Stripe says, once; an event of another type never comes here, and is answered all the same."""
     await supporters.follow(event)
     return ok()

@@ -53,7 +53,7 @@ StripeEvent = CheckoutCompleted | SubscriptionDeleted
 
 
 async def follow(stripe_event: StripeEvent) -> None:
-    """Do what an event says. Stripe may deliver it more than once; doing it again changes nothing."""
+    """Do what an event says. Stripe may deliver it again, and late: the guard lets each event through once."""
     match stripe_event:
         case CheckoutCompleted():
             await _set(stripe_event.data.object.client_reference_id, True)

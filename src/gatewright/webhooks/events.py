@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from gatewright._core.handler import Marker
 from gatewright.errors import ConfigurationError, InvalidInput
+from gatewright.webhooks.scheme import Path
 
 if TYPE_CHECKING:
     from gatewright._core.handler import Handler
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Event", "EventMarker", "EventReader", "UnknownEvent"]
 
 T = TypeVar("T")
+_USUAL_TAG = "type"
 _LOGGED_ERRORS, _LOGGED_CHARACTERS = 5, 100
 
 
@@ -27,21 +29,23 @@ class EventMarker(Marker):
     """Mark the parameter that takes the event.
 
     Args:
-        tag: the field that tells the models of a union apart; each has it as a `Literal`.
+        tag: the field that tells the models of a union apart; each has it as a `Literal`. None is the one in which the
+            sender says what happened, and where that is none at the top, "type".
     """
 
     __injected_by__: ClassVar[str] = "@verify_webhook(...)"
     place: ClassVar[str] = "body"
 
-    tag: str = "type"
+    tag: str | None = None
 
 
 Event = Annotated[T, EventMarker()]
-"""Take the verified body as a `T`: a model, or a union of models with a `Literal` field `type`.
+"""Take the verified body as a `T`: a model, or a union of models that are told apart by a `Literal` field.
 
-An event of another type is logged and answered with 200, so that the sender stops; one of a known type that does not
-fit its model is refused. `Annotated[Paid | Voided, EventMarker("kind")]` names another field; a union that has its
-own `Field(discriminator=...)` keeps it.
+That is the one in which the sender says what happened, such as Stripe's `type` and Paddle's `event_type`. An event of
+another type is logged and answered with 200, so that the sender stops; one of a known type that does not fit its model
+is refused. `Annotated[Paid | Voided, EventMarker("kind")]` names another field; a union that has its own
+`Field(discriminator=...)` keeps it.
 """
 
 
@@ -68,8 +72,12 @@ class EventReader:
     adapter: TypeAdapter[Any] = field(repr=False)
 
     @classmethod
-    def of(cls, handler: Handler) -> EventReader | None:
+    def of(cls, handler: Handler, path: Path | None) -> EventReader | None:
         """Return what reads *handler*'s event; None where it asks for none.
+
+        Args:
+            handler: who takes the event.
+            path: where the body says what happened; the marker has the last word.
 
         Raises:
             ConfigurationError: where it asks for two, or for a type that pydantic cannot read.
@@ -81,7 +89,8 @@ class EventReader:
             names = " and ".join(want.name for want in wants)
             raise ConfigurationError(f"{handler.name}: {names} ask for one body; write one Event[A | B]")
         want = wants[0]
-        tag = want.marker.tag if isinstance(want.marker, EventMarker) else ""
+        marked = want.marker.tag if isinstance(want.marker, EventMarker) else None
+        tag = marked or (path[0] if path is not None and len(path) == 1 else _USUAL_TAG)
         try:
             return cls(want.name, tag, _adapter(want.schema, tag))
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
@@ -89,8 +98,12 @@ class EventReader:
                 f"{handler.name}: {want.name}: pydantic cannot read {want.schema}: {error}"
             ) from error
 
-    def read(self, body: bytes) -> Any:
+    def read(self, body: bytes, *, known: bool = False) -> Any:
         """Return the event in *body*.
+
+        Args:
+            body: JSON.
+            known: whether somebody saw that the handler takes events of this type.
 
         Raises:
             UnknownEvent: for one of a type that the handler does not take.
@@ -101,7 +114,7 @@ class EventReader:
             return self.adapter.validate_json(body)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        for detail in details:
+        for detail in () if known else details:
             if (unknown := self._unknown(detail)) is not None:
                 raise UnknownEvent(unknown[:_LOGGED_CHARACTERS])
         raise InvalidInput("The event is not valid", reason=f"event: {_summary(details)}")

@@ -7,23 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol
 
-from gatewright.errors import ConfigurationError
+from gatewright.webhooks.secret import Secret, Secrets
 
-__all__ = [
-    "Covered",
-    "Delivery",
-    "Reason",
-    "Scheme",
-    "Secret",
-    "Secrets",
-    "Verified",
-    "WebhookRejected",
-    "secret_bytes",
-    "several",
-]
-
-Secret = str | bytes
-Secrets = Secret | Sequence[Secret]
+__all__ = ["RECEIVED", "Covered", "Delivery", "Path", "Reason", "Reply", "Scheme", "Verified", "WebhookRejected"]
 
 Covered = Literal["body", "timestamp", "id", "url", "method"]
 Reason = Literal[
@@ -35,7 +21,18 @@ Reason = Literal[
     "timestamp_future",
     "malformed",
     "no_secret",
+    "body_not_signed",
+    "body_digest_mismatch",
+    "cert_url_rejected",
+    "challenge_failed",
+    "not_for_us",
 ]
+
+Path = tuple[str, ...]
+"""Where a member stands in a JSON document, such as ("event", "type")."""
+
+# Nobody needs more for a signature; what is longer is looked at by nobody.
+_LONGEST = 8192
 
 
 class WebhookRejected(Exception):
@@ -58,7 +55,7 @@ class Delivery:
     """
 
     body: bytes = field(repr=False)
-    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
     method: str = "POST"
     url: str = ""
 
@@ -68,14 +65,16 @@ class Delivery:
         pairs = [(_raw(name).lower(), _raw(value)) for name, value in headers.items()]
         return cls(body, pairs, method, url)
 
-    def header(self, name: bytes) -> bytes | None:
-        """Return the only value of a header, or None where it is absent.
+    def header(self, name: str | bytes) -> bytes | None:
+        """Return the only value of a header, whatever the case of its name, or None where it is absent.
 
         Raises:
-            WebhookRejected: where it occurs twice: two readers could believe two different ones.
+            WebhookRejected: where it occurs twice, because two readers could believe two different ones; and where it
+                is longer than any signature.
         """
-        values = [value for key, value in self.headers if key == name]
-        if len(values) > 1:
+        wanted = (_raw(name) if isinstance(name, str) else name).lower()
+        values = [value for key, value in self.headers if key == wanted]
+        if len(values) > 1 or (values and len(values[0]) > _LONGEST):
             raise WebhookRejected("malformed")
         return values[0] if values else None
 
@@ -91,6 +90,7 @@ class Verified:
         covers: the parts of the request that are under the signature; believe no other.
         replay_key: the same for the same signed bytes, whichever secret signed them and however the header spells it.
         event_id: the sender's id of the event, only ever from signed bytes; a delivery that is tried again keeps it.
+        tenant: whose secret matched, where the secrets came with a `Tenant`.
     """
 
     __injected_by__: ClassVar[str] = "@verify_webhook(...)"
@@ -101,10 +101,36 @@ class Verified:
     covers: frozenset[Covered]
     replay_key: str
     event_id: str | None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a sender wants to read.
+
+    Args:
+        body: as it is sent.
+        media_type: its content type.
+        status: the HTTP status.
+        visit: an address that has to be fetched first, and successfully: a subscription's confirmation.
+    """
+
+    body: bytes
+    media_type: str = "application/json"
+    status: int = 200
+    visit: str | None = None
+
+
+RECEIVED = Reply(b'{"received":true}')
+"""What most senders are told of a delivery that needs nothing more."""
 
 
 class Scheme(Protocol):
-    """Verify and sign in the way of one sender: pure functions over bytes, without I/O."""
+    """Verify and sign in the way of one sender: pure functions over bytes, without I/O.
+
+    Inherit from it, and what has a default need not be written; for a signature over parts of the request, describe
+    the sender with `hmac_scheme(...)`.
+    """
 
     @property
     def name(self) -> str:
@@ -113,14 +139,24 @@ class Scheme(Protocol):
 
     @property
     def covers(self) -> frozenset[Covered]:
-        """Return the parts of a request that the signature covers."""
+        """Return the parts of a request that a signature always covers."""
         ...
+
+    @property
+    def event_type(self) -> Path | None:
+        """Return where the signed body says what happened; None where it does not."""
+        return None
+
+    @property
+    def received(self) -> Reply:
+        """Return what the sender is told of a delivery that needs no work."""
+        return RECEIVED
 
     def check(self, secret: Secret) -> None:
         """Refuse, with `ConfigurationError`, a secret that cannot be one of this sender's."""
         ...
 
-    def verify(self, delivery: Delivery, secrets: Secrets, *, now: float) -> Verified:
+    def verify(self, delivery: Delivery, secrets: Secrets, now: float) -> Verified:
         """Verify *delivery* with any of *secrets*; *now* is in Unix seconds.
 
         Raises:
@@ -128,36 +164,28 @@ class Scheme(Protocol):
         """
         ...
 
-    def sign(self, body: bytes, secret: Secret, *, now: float, url: str = "") -> dict[str, str]:
-        """Return the headers with which the sender would deliver *body* to *url* at *now*, in Unix seconds."""
+    def sign(
+        self, body: bytes, secret: Secret, now: float, *, url: str = "", method: str = "POST", event_id: str = ""
+    ) -> Delivery:
+        """Return *body* as the sender would deliver it to *url* at *now*, in Unix seconds."""
         ...
 
+    def greet(self, delivery: Delivery) -> Reply | None:
+        """Answer a question that the sender asks before it signs anything; None for what is no such question.
 
-def several(secrets: Secrets) -> Sequence[Secret]:
-    """Return secrets as a sequence; one string is one secret, not its characters."""
-    return (secrets,) if isinstance(secrets, (str, bytes)) else secrets
+        Raises:
+            WebhookRejected: for a question that somebody else asks.
+        """
+        return None
 
+    def challenge(self, delivery: Delivery, secret: Secret) -> Reply | None:
+        """Answer a verified delivery that is no event but a question; None for an event.
 
-def secret_bytes(secret: object) -> bytes:
-    """Return *secret* as the sender uses it; where an environment variable was missing, it may be anything.
-
-    Raises:
-        ConfigurationError: for one that is blank, which anybody can sign with; for text with whitespace around it.
-    """
-    if not isinstance(secret, (str, bytes)):
-        raise ConfigurationError(f"a webhook secret is str or bytes, not {type(secret).__name__}; is its variable set?")
-    if not secret.strip():
-        raise ConfigurationError("a webhook secret is empty: anybody could sign with it; is its variable set?")
-    if isinstance(secret, bytes):
-        return secret
-    if secret != secret.strip():
-        raise ConfigurationError(
-            "a webhook secret has whitespace around it; strip it, or give bytes if it belongs there"
-        )
-    try:
-        return secret.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError("a webhook secret is not text; give bytes (os.environb)") from None
+        Args:
+            delivery: what was verified.
+            secret: the one that matched.
+        """
+        return None
 
 
 def _raw(text: str) -> bytes:
