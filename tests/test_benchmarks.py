@@ -26,6 +26,7 @@ from tests.benchmarks import (
     logins,
     ours,
     refusals,
+    webhooks,
     whoami_ours,
 )
 from tests.benchmarks.__main__ import main
@@ -98,6 +99,25 @@ def _misjudged(stack: Callable[[], Asked], *, guarded: bool) -> list[str]:
 def test_every_candidate_says_who_is_asking_and_refuses_whoever_does_not_prove_it(name: str) -> None:
     """The same bytes from all for two users; 401 without a credential, and for one that was altered, or is over."""
     assert _misjudged(CANDIDATES[name].stack, guarded=CANDIDATES[name].base is not None) == []
+
+
+def _delivered(name: str, event: str, *, forged: bool) -> int:
+    """Return the status with which a candidate answers one event."""
+    body = webhooks.BODY.replace(b"invoice.paid", event.encode())
+    headers = webhooks.sent_by_stripe(webhooks.BODY if forged else body)
+    with unheard():
+        return asyncio.run(webhooks.delivered(webhooks.APPS[name].make(), body, headers)).status
+
+
+@pytest.mark.parametrize("name", webhooks.APPS)
+def test_every_candidate_takes_what_stripe_signed_and_nothing_else(name: str) -> None:
+    """2 kB, signed and of a known type: 200. Of the same signature and another body: 400 or 401."""
+    assert 1_900 < len(webhooks.BODY) < 2_100
+    assert _delivered(name, "invoice.paid", forged=False) == 200
+    assert _delivered(name, "invoice.voided", forged=False) == 200
+    assert _delivered(name, "invoice.voided", forged=True) == (
+        200 if "not verified" in name else 400 if "stripe-python" in name else 401
+    )
 
 
 def test_every_candidate_is_compared_with_one_that_takes_part() -> None:

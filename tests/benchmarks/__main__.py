@@ -26,6 +26,7 @@ from tests.benchmarks import (
     ours,
     over_redis,
     refusals,
+    webhooks,
 )
 from tests.benchmarks.candidates import creating
 from tests.benchmarks.method import Effort, unheard
@@ -47,10 +48,11 @@ TABLES: dict[str, tuple[Callable[[Effort], Table], float]] = {
     "credentials": (credentials.table, 1),
     "logins": (logins.table, 0.15),
     "enumeration": (enumeration.table, 0.5),
+    "webhooks": (webhooks.table, 1),
     "imports": (imports.table, 0.5),
 }
 _PACKAGES = ("starlette", "pydantic", "fastapi", "slowapi", "limits", "itsdangerous", "structlog", "redis", "uvloop")
-_PACKAGES += ("joserfc", "pyjwt", "cryptography", "argon2-cffi", "bcrypt")
+_PACKAGES += ("joserfc", "pyjwt", "cryptography", "argon2-cffi", "bcrypt", "stripe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
