@@ -15,12 +15,11 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 from unicodedata import normalize
 
-import anyio
-
 from gatewright._core.address import network_key
 from gatewright._core.call import Call
 from gatewright._core.problems import ABNORMAL_USAGE
 from gatewright._core.storage.contract import Bucket, Charge, Standing, Store
+from gatewright._core.undisturbed import undisturbed
 from gatewright.errors import TooManyRequests
 
 __all__ = ["Count", "Entry", "Of", "Tally", "answer", "locked", "look", "refusal", "same_name"]
@@ -132,9 +131,7 @@ async def look(store: Store, entries: Sequence[Entry]) -> Sequence[Standing]:
 async def answer(asked: Any) -> Any:
     """Return what a store says, at once or after it was asked.
 
-    Shielded, for as long as a storage may take: who is cancelled between payment and receipt has nothing to give back.
+    Undisturbed, for as long as a storage may take: who is cancelled between payment and receipt has nothing to give
+    back.
     """
-    if not inspect.isawaitable(asked):
-        return asked
-    with anyio.CancelScope(shield=True):
-        return await asked
+    return await undisturbed(asked) if inspect.isawaitable(asked) else asked

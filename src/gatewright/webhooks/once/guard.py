@@ -84,7 +84,9 @@ class HandleOnce(Surround):
     def bind(self, gate: Gate) -> Guard:
         """Take the gate's records, where no store was named."""
         store = self.rules.store
-        return _Once(self, GateDeliveries(gate.records("verify_webhook(once=True)")) if store is None else store)
+        if store is None:
+            store = GateDeliveries(gate.records("verify_webhook(once=True)"))
+        return _Once(self, store, self.keep, getattr(self.scheme, "parted", True))
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class _Once(Surround):
 
     said: HandleOnce
     store: DeliveryStore
+    keep: float
+    parted: bool
 
     async def around(self, call: Call, proceed: Proceed) -> Outcome:
         """Proceed for a delivery that nobody has handled, and nobody handles."""
@@ -117,7 +121,7 @@ class _Once(Surround):
     async def _claim(self, call: Call) -> Claim | Busy | Done:
         key = self._key(call)
         try:
-            return await undisturbed(self.store.claim(key, self.said.rules.lease, self.said.keep))
+            return await undisturbed(self.store.claim(key, self.said.rules.lease, self.keep))
         except (ConfigurationError, ServiceUnavailable):
             raise
         except Exception as problem:
@@ -144,7 +148,7 @@ class _Once(Surround):
         # In front of an app, and again in it: two claims, or the inner one would wait for the outer.
         level = sum(isinstance(guard, HandleOnce) for guard in call.acted)
         where = place(call, self.said.handler, self.said.rules.scope)
-        event = event_of(call.get(Verified), parted=getattr(self.said.scheme, "parted", True))
+        event = event_of(call.get(Verified), parted=self.parted)
         return digest("webhook", where, level, call.get(Owner), *event)
 
     def _in_flight(self, busy: Busy) -> Conflict:

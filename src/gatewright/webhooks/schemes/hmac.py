@@ -213,10 +213,10 @@ class HmacScheme(SignedScheme):
         """Return the text that stands between the id and its neighbours."""
         if "id" not in self._parts:
             return []
-        texts, at = [text.encode() for text in _PART.split(self.template)[::2]], self._parts.index("id")
-        before, after = texts[: at + 1], texts[at + 1 :]
+        at = self._parts.index("id")
+        before, after = self._pieces[at][0], self._pieces[at + 1][0]
         # At either end of the message nothing has to mark where the id ends.
-        return [*(before[-1:] if at else []), *(after[:1] if at + 1 < len(self._parts) else [])]
+        return ([before] if at > 0 else []) + ([after] if at + 1 < len(self._parts) else [])
 
     @property
     def parted(self) -> bool:
