@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("fastapi", "forms", "redis", "sql", "webhooks")
+EXTRAS = ("fastapi", "forms", "redis", "sql", "templates", "webhooks")
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ from typing import Any, Self
 import pytest
 
 __all__ = [
+    "HOST",
+    "MariaDbServer",
     "MemcachedServer",
     "PostgresServer",
     "RedisCluster",
@@ -28,6 +30,7 @@ __all__ = [
     "eventually",
     "found_binaries",
     "free_port",
+    "listens",
 ]
 
 HOST = "127.0.0.1"
@@ -61,6 +64,13 @@ def free_port() -> int:
         except OSError:
             continue
     raise AssertionError("no port is free")
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody takes connections at a port."""
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
 
 
 def said(port: int, command: bytes) -> bytes:
@@ -324,14 +334,28 @@ class MemcachedServer(ServerProcess):
         return int(said(self.port, b"stats").partition(b"curr_connections ")[2].split()[0])
 
 
+def _binaries_of_postgres() -> Path:
+    # Debian has a folder for each version, and puts none of them on the path.
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    return versions[-1] if versions else Path(shutil.which("initdb") or "").parent
+
+
 class PostgresServer(ServerProcess):
     """A PostgreSQL server, on a socket in its folder alone; what was committed outlives its crash."""
 
     def __init__(self) -> None:
-        # Debian has a folder for each version, and puts none of them on the path.
-        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
-        self.binaries = versions[-1] if versions else Path(shutil.which("initdb") or "").parent
+        self.binaries = _binaries_of_postgres()
         super().__init__(str(self.binaries / "postgres") if self.binaries.name else "postgresql")
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Say whether there is one to start."""
+        return bool(_binaries_of_postgres().name)
+
+    @property
+    def host(self) -> str:
+        """Return the folder of its socket, which drivers take for a host."""
+        return str(self.folder)
 
     @property
     def url(self) -> str:
@@ -381,6 +405,68 @@ class PostgresServer(ServerProcess):
             check=True,
             capture_output=True,
             user=self.user,
+            cwd=self.folder,
+        )
+
+
+def _binary_of_mariadb() -> str | None:
+    # Debian keeps it where not everybody looks.
+    return shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+
+
+class MariaDbServer(ServerProcess):
+    """A MariaDB server, whose `root` needs no password; what was committed outlives its crash."""
+
+    def __init__(self) -> None:
+        super().__init__(_binary_of_mariadb() or "mariadb-server")
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Say whether there is one to start."""
+        return _binary_of_mariadb() is not None
+
+    @property
+    def host(self) -> str:
+        """Return where it listens."""
+        return HOST
+
+    @property
+    def url(self) -> str:
+        """Return where it is, for SQLAlchemy."""
+        return f"mysql+aiomysql://root@{HOST}:{self.port}/mysql"
+
+    def command(self) -> Sequence[str]:
+        settings = {
+            "datadir": str(self.folder / "data"),
+            "bind-address": HOST,
+            "port": str(self.port),
+            "socket": str(self.folder / "socket"),
+            "pid-file": str(self.folder / "pid"),
+            # As root it wants to be told who to be.
+            "user": getuser(),
+            # Without syncing it survives a crash of its own, and here only that is tried.
+            "innodb-flush-log-at-trx-commit": "2",
+            "innodb-flush-method": "nosync",
+        }
+        options = ["--no-defaults", "--skip-name-resolve", "--skip-log-bin"]
+        return [*options, *(f"--{name}={value}" for name, value in settings.items())]
+
+    def start(self) -> None:
+        """Serve; from the beginning with a database of its own."""
+        if not (self.folder / "data").exists():
+            self._initialise()
+        super().start()
+
+    def is_ready(self) -> bool:
+        # Its greeting is the first to speak; the file of one that crashed is still there, and names another process.
+        return _text(self.folder / "pid").strip() == str(self.pid) and b"MariaDB" in said(self.port, b"")
+
+    def _initialise(self) -> None:
+        plain = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+        subprocess.run(
+            ["mariadb-install-db", *plain, f"--datadir={self.folder / 'data'}", f"--user={getuser()}"],
+            check=True,
+            capture_output=True,
             cwd=self.folder,
         )
 

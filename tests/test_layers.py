@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "gatewright"
 
-BASE = {"errors", "result", "cookie", "mapper"}
+BASE = {"errors", "result", "cookie", "mapper", "faults", "redirect", "text"}
 GUARDS = {
     "auth",
     "body_limit",
@@ -23,10 +23,11 @@ GUARDS = {
     "pagination",
     "rate_limit",
     "timeout",
+    "transactions",
     "validation",
     "webhooks",
 }
-ABOVE = {"testing": 3, "starlette": 4, "fastapi": 4, "gatewright": 5}
+ABOVE = {"actions": 3, "testing": 4, "starlette": 5, "fastapi": 5, "gatewright": 6}
 
 EVERYWHERE = {"anyio", "pydantic", "pydantic_core", "starlette", "typing_extensions"}
 ONLY_IN = {
@@ -44,7 +45,8 @@ ONLY_IN = {
     "joserfc": {"auth.jwt.keys"},
     "limits": {"_core.storage.by_limits", "_core.storage.for_limits"},
     "redis": {"_core.storage.clients"},
-    "sqlalchemy": {"webhooks.once.sql"},
+    "jinja2": {"actions.templates"},
+    "sqlalchemy": {"pagination.sql", "webhooks.once.sql"},
     "structlog": {"_core.log"},
 }
 

@@ -47,6 +47,8 @@ from gatewright.headers import security_headers as security_headers
 from gatewright.lockout import Attempts as Attempts
 from gatewright.lockout import lockout as lockout
 from gatewright.mapper import ErrorMapper as ErrorMapper
+from gatewright.pagination import CursorPage as CursorPage
+from gatewright.pagination import CursorParams as CursorParams
 from gatewright.pagination import paginate as paginate
 from gatewright.rate_limit import Meter as Meter
 from gatewright.rate_limit import by_address as by_address
@@ -55,6 +57,8 @@ from gatewright.rate_limit import by_principal as by_principal
 from gatewright.rate_limit import by_principal_or_address as by_principal_or_address
 from gatewright.rate_limit import metered as metered
 from gatewright.rate_limit import with_rate_limit as with_rate_limit
+from gatewright.redirect import Redirect as Redirect
+from gatewright.redirect import redirect as redirect
 from gatewright.result import Err as Err
 from gatewright.result import Ok as Ok
 from gatewright.result import Page as Page
@@ -63,10 +67,14 @@ from gatewright.result import Result as Result
 from gatewright.result import err as err
 from gatewright.result import ok as ok
 from gatewright.timeout import timeout as timeout
+from gatewright.validation import Checkbox as Checkbox
+from gatewright.validation import Checkboxes as Checkboxes
 from gatewright.validation import FromBody as FromBody
 from gatewright.validation import FromCookie as FromCookie
+from gatewright.validation import FromFile as FromFile
 from gatewright.validation import FromForm as FromForm
 from gatewright.validation import FromHeader as FromHeader
+from gatewright.validation import FromInput as FromInput
 from gatewright.validation import FromPath as FromPath
 from gatewright.validation import FromQuery as FromQuery
 from gatewright.validation import validate as validate
@@ -100,18 +108,24 @@ __all__ = [
     "BadRequest",
     "BearerToken",
     "Call",
+    "Checkbox",
+    "Checkboxes",
     "Clock",
     "ConfigurationError",
     "Conflict",
     "Cookie",
+    "CursorPage",
+    "CursorParams",
     "Decorator",
     "Err",
     "ErrorMapper",
     "Forbidden",
     "FromBody",
     "FromCookie",
+    "FromFile",
     "FromForm",
     "FromHeader",
+    "FromInput",
     "FromPath",
     "FromQuery",
     "Gate",
@@ -131,6 +145,7 @@ __all__ = [
     "PayloadTooLarge",
     "Phase",
     "Principal",
+    "Redirect",
     "RequestTimeout",
     "Result",
     "ServiceUnavailable",
@@ -159,6 +174,7 @@ __all__ = [
     "paginate",
     "protect",
     "public",
+    "redirect",
     "require",
     "role",
     "same_tenant",

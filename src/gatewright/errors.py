@@ -104,6 +104,8 @@ class ApiError(HTTPException):
         self.reason: str | None = reason
         self.problem_type: str = "about:blank" if problem_type is None else problem_type
         self.facts: Mapping[str, object] = {} if facts is None else facts
+        # Where nobody chose one, a gate may: `Gate(invalid_status=422)`.
+        self.has_own_status: bool = status is not None
         super().__init__(self.status if status is None else status, self.message, headers)
         if self.status_code < 400:
             raise ConfigurationError(f"{type(self).__name__}(status={status}): an error is 400 or more; return ok(...)")

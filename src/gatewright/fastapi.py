@@ -17,6 +17,7 @@ from gatewright._core.call import CALL, Call
 from gatewright._core.document import document, document_optional
 from gatewright._core.function import state_of
 from gatewright._core.install import GuardsFirst
+from gatewright._core.methods import check_methods
 from gatewright._core.principal import Principal
 from gatewright.auth.authenticator import Authenticator
 from gatewright.auth.with_auth import with_auth
@@ -39,6 +40,7 @@ class GuardedRoute(APIRoute):
         state = state_of(endpoint)
         self.guards: GuardsFirst | None = None if state is None else GuardsFirst(self, state, super().handle, self.path)
         if state is not None:
+            check_methods(state.pipeline, self.methods, path)
             document(self, state.handler)
         document_optional(self)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Self, TypeVar, cast, get_args
 
@@ -11,6 +10,7 @@ from pydantic_core.core_schema import ErrorType
 from starlette.exceptions import HTTPException
 
 from gatewright.errors import ApiError, ConfigurationError, Conflict, InvalidInput
+from gatewright.faults import answer_for, classify
 from gatewright.result import code_of
 
 __all__ = ["ErrorMapper"]
@@ -28,17 +28,18 @@ class ErrorMapper:
     """Say which answer stands for which exception.
 
     The nearest class along the exception's MRO decides; a mapping that returns None passes to the next one.
-    What no mapping knows is a 500 with a fixed text. A class may be named as `"package.module:Class"`, which
-    imports nothing: it is compared with the names along the MRO.
+    A class may be named as `"package.module:Class"`, which imports nothing: it is compared with the names along the
+    MRO.
+
+    A constraint that was named comes before all of them. What a database or an HTTP client raised, and no mapping
+    knows, is told apart by `gatewright.faults.classify`: a registration for any class that it is of comes first, one
+    for `Exception` too. An application's own exception, raised from one of those, is its own. What nobody knows is a
+    500 with a fixed text.
     """
 
     def __init__(self) -> None:
         self._by_class: dict[type[Exception], Answering] = {ApiError: _itself, HTTPException: _from_http}
-        self._by_name: dict[str, Answering] = {
-            "fastapi.exceptions:RequestValidationError": _from_fastapi,
-            "sqlalchemy.exc:IntegrityError": self._from_integrity_error,
-            "sqlite3:IntegrityError": self._from_integrity_error,
-        }
+        self._by_name: dict[str, Answering] = {"fastapi.exceptions:RequestValidationError": _from_fastapi}
         self._constraints: dict[str, tuple[str, str, int]] = {}
         # What the MRO of a class comes to, found once: a flood is refused with one class of exception.
         self._resolved: dict[type[Exception], tuple[Answering, ...]] = {}
@@ -67,7 +68,8 @@ class ErrorMapper:
         """Map a violated database constraint to an error on *field*.
 
         Args:
-            name: the constraint's name; on SQLite, which names columns instead, `"table.column"`.
+            name: the constraint's name, or its index's; on SQLite, which names columns instead, `"table.column"`,
+                and `"table.one, table.other"` or either of them for a constraint on several.
             field: the input path that the client knows.
             message: what people read.
             status: the HTTP status, 400 or more.
@@ -91,7 +93,12 @@ class ErrorMapper:
                 return answer
         return None
 
-    def _candidates(self, kind: type[Exception]) -> Iterator[Answering]:
+    def _candidates(self, kind: type[Exception]) -> Iterable[Answering]:
+        registered = self._along_mro(kind)
+        # An answer that was raised is no failure behind this service.
+        return registered if issubclass(kind, HTTPException) else (self._from_constraint, *registered, _from_fault)
+
+    def _along_mro(self, kind: type[Exception]) -> Iterator[Answering]:
         for cls in kind.__mro__:
             if cls in self._by_class:
                 yield self._by_class[cls]
@@ -99,13 +106,27 @@ class ErrorMapper:
             if named is not None:
                 yield named
 
-    def _from_integrity_error(self, exc: Exception) -> ApiError | None:
-        """Find a known constraint in what the driver says; what it says itself never leaves."""
-        violated = _violated(exc)
-        for name, (field, message, status) in self._constraints.items():
-            if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", violated):
+    def _from_constraint(self, exc: Exception) -> ApiError | None:
+        """Say of a constraint that was named what is to be said; what the driver says of it never leaves."""
+        fault = classify(exc, wrapped=False) if self._constraints else None
+        if fault is None or fault.constraint is None:
+            return None
+        for name in (fault.constraint, *fault.also_called):
+            if name in self._constraints:
+                field, message, status = self._constraints[name]
                 return Conflict(message, details={field: [message]}, status=status)
         return None
+
+
+def _from_fault(exc: Exception) -> ApiError | None:
+    fault = classify(exc, wrapped=False)
+    if fault is None:
+        return None
+    answer = answer_for(fault)
+    if answer is not None and fault.doubtful:
+        # The log shows it then.
+        answer.__cause__ = exc
+    return answer
 
 
 def _itself(exc: ApiError) -> ApiError:
@@ -144,17 +165,3 @@ def _from_fastapi(exc: Any) -> ApiError:
 def _public(error: dict[str, Any]) -> str:
     # Validators of the app may quote the value in their text, and types of error of their own are made to.
     return str(error["msg"]) if error["type"] in _SPOKEN else "Invalid value"
-
-
-def _violated(exc: BaseException) -> str:
-    """Return what a driver says of a violated constraint: its name where it tells one, else its message."""
-    seen: BaseException | None = getattr(exc, "orig", None) or exc
-    texts: list[str] = []
-    while seen is not None:
-        for holder in (seen, getattr(seen, "diag", None)):
-            name = getattr(holder, "constraint_name", None)
-            if name:
-                return str(name)
-        texts.append(str(seen))
-        seen = seen.__cause__
-    return " ".join(texts)

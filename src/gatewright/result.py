@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
     from gatewright.cookie import Cookie
 
-__all__ = ["Err", "Ok", "Page", "PageParams", "Result", "err", "ok"]
+__all__ = ["Err", "Ok", "Page", "PageParams", "Paged", "Result", "err", "ok"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
+
+_INTEGER = {"type": "integer", "minimum": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class PageParams:
     """
 
     __injected_by__: ClassVar[str] = "@paginate"
+    __query__: ClassVar[Mapping[str, Mapping[str, object]]] = {"page": _INTEGER, "limit": _INTEGER}
 
     page: int
     limit: int
@@ -53,17 +57,43 @@ class PageParams:
 
 # Without slots, as `Principal`: `Page[Post](items, total)` is an ordinary thing to write.
 @dataclass(frozen=True)
-class Page(Generic[T_co]):
-    """Hold one page of items and the number of items on all pages."""
+class Paged(Generic[T_co]):
+    """Hold some of many items; the guard that provides the class itself says where they stand among the others.
+
+    Attributes:
+        __needs__: what a handler that returns one has to have, as one writes it.
+        __facts__: what `pagination` looks like in the envelope.
+    """
+
+    __needs__: ClassVar[str]
+    __facts__: ClassVar[CoreSchema]
 
     items: Sequence[T_co]
+
+
+@dataclass(frozen=True)
+class Page(Paged[T_co]):
+    """Hold one page of items and the number of items on all pages."""
+
+    __needs__: ClassVar[str] = "@paginate and a PageParams parameter"
+    __facts__: ClassVar[CoreSchema] = core_schema.typed_dict_schema(
+        {
+            name: core_schema.typed_dict_field(core_schema.int_schema(), required=True)
+            for name in ("page", "limit", "total", "totalPages")
+        }
+    )
+
     total: int
+
+    def map(self, change: Callable[[T_co], U]) -> Page[U]:
+        """Return the page with every item changed, such as `page.map(PostOut.model_validate)`."""
+        return Page([change(item) for item in self.items], self.total)
 
 
 class Ok(Generic[T_co]):
     """Carry what a handler answers when all went well; make one with `ok(...)`."""
 
-    __slots__ = ("cookies", "data", "headers", "pagination", "status")
+    __slots__ = ("cookies", "data", "headers", "invalidated", "pagination", "status")
 
     success: ClassVar[Literal[True]] = True
     error: ClassVar[None] = None
@@ -79,7 +109,8 @@ class Ok(Generic[T_co]):
         self.status: int = status
         self.headers: Mapping[str, str] | None = headers
         self.cookies: Sequence[Cookie] = cookies
-        self.pagination: dict[str, int] | None = None
+        self.pagination: Mapping[str, object] | None = None
+        self.invalidated: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"Ok({self.data!r}, status={self.status})"
@@ -91,22 +122,27 @@ class Ok(Generic[T_co]):
 
     def as_dict(self) -> dict[str, object]:
         """Return the envelope, for a serialiser that knows nothing of `Ok`."""
+        envelope: dict[str, object] = {"success": True, "data": self.data}
         if is_page(self.data):
-            return {"success": True, "data": list(self.data.items), "pagination": self.pagination}
-        return {"success": True, "data": self.data}
+            envelope |= {"data": list(self.data.items), "pagination": self.pagination}
+        return envelope | {"invalidated": self.invalidated} if self.invalidated else envelope
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Describe the envelope, for frameworks that serialise and document a return annotation."""
         (data_type,) = get_args(source) or (Any,)
         fields = {"success": _field(core_schema.literal_schema([True]))}
-        if (get_origin(data_type) or data_type) is Page:
+        page = page_class(data_type)
+        if page is not None:
             (item_type,) = get_args(data_type) or (Any,)
             fields["data"] = _field(core_schema.list_schema(handler.generate_schema(item_type)))
-            fields["pagination"] = _field(_PAGINATION)
+            fields["pagination"] = _field(page.__facts__)
         else:
             fields["data"] = _field(handler.generate_schema(data_type))
-        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), _envelope(fields)])
+        told = fields | {"invalidated": _field(core_schema.list_schema(_TEXT))}
+        envelopes: dict[Hashable, CoreSchema] = {False: _envelope(_Envelope, fields), True: _envelope(_Told, told)}
+        either = core_schema.tagged_union_schema(envelopes, _is_told, metadata=_documented(fields))
+        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), either])
 
 
 @dataclass(slots=True)
@@ -139,9 +175,15 @@ def is_ok(value: object) -> TypeGuard[Ok[Any]]:
     return isinstance(value, Ok)
 
 
-def is_page(value: object) -> TypeGuard[Page[Any]]:
-    """Say whether *value* is a `Page`."""
-    return isinstance(value, Page)
+def is_page(value: object) -> TypeGuard[Paged[Any]]:
+    """Say whether *value* is a page of any kind."""
+    return isinstance(value, Paged)
+
+
+def page_class(annotation: object) -> type[Paged[Any]] | None:
+    """Return the kind of page that an annotation names by itself; None for anything else."""
+    origin: Any = get_origin(annotation) or annotation
+    return origin if isinstance(origin, type) and issubclass(origin, Paged) else None  # pyright: ignore[reportUnknownVariableType]  # of whatever items
 
 
 def _field(schema: CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
@@ -152,25 +194,36 @@ class _Envelope:
     """Hold an envelope that was filtered, until it is written."""
 
 
-def _envelope(fields: dict[str, core_schema.TypedDictField]) -> CoreSchema:
+class _Told:
+    """Hold one that says what is stale, which few do."""
+
+
+def _is_told(envelope: Mapping[str, object] | _Envelope | _Told) -> bool:
+    """Tell an envelope that is to be read by its names, and one that is to be written by its class."""
+    return "invalidated" in envelope if isinstance(envelope, Mapping) else isinstance(envelope, _Told)
+
+
+def _documented(fields: dict[str, core_schema.TypedDictField]) -> dict[str, Any]:
+    """Return the metadata of a schema that is documented as an object with *fields*."""
+    described = core_schema.typed_dict_schema(fields)
+
+    def document(_: CoreSchema, describe: GetJsonSchemaHandler) -> dict[str, Any]:
+        return describe(described)
+
+    return {"pydantic_js_functions": [document]}
+
+
+def _envelope(held: type, fields: dict[str, core_schema.TypedDictField]) -> CoreSchema:
     """Describe an object with *fields*, to be read as a dict, and written as a model is.
 
     In a union, which is what `Result` is, pydantic writes a subclass inside of a model as its declared class, but a
     subclass inside of a dict with everything that it has.
     """
-    described = core_schema.typed_dict_schema(fields)
     members = {name: core_schema.model_field(field["schema"]) for name, field in fields.items()}
-
-    def document(_: CoreSchema, describe: GetJsonSchemaHandler) -> dict[str, Any]:
-        return describe(described)
-
-    return core_schema.model_schema(
-        _Envelope, core_schema.model_fields_schema(members), metadata={"pydantic_js_functions": [document]}
-    )
+    return core_schema.model_schema(held, core_schema.model_fields_schema(members))
 
 
-_TEXT, _COUNT = core_schema.str_schema(), core_schema.int_schema()
-_PAGINATION = core_schema.typed_dict_schema({name: _field(_COUNT) for name in ("page", "limit", "total", "totalPages")})
+_TEXT = core_schema.str_schema()
 _ERROR = core_schema.typed_dict_schema(
     {
         "success": _field(core_schema.literal_schema([False])),

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from gatewright._core.endpoint import Endpoint
 from gatewright._core.function import state_of
+from gatewright._core.methods import check_methods
 from gatewright._core.pipeline import Host
 
 __all__ = ["GuardedRoute"]
@@ -31,6 +32,7 @@ class GuardedRoute(Route):
         state = state_of(endpoint)
         if state is None:
             return
+        check_methods(state.pipeline, self.methods, path)
         if options.get("middleware") or options.get("max_body_size") is not None:
             # They have to stay around the handler, which guards itself then.
             state.plans(Host.FUNCTION).check()

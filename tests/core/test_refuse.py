@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -529,3 +531,40 @@ async def test_a_websocket_that_raises_before_it_is_accepted_is_refused(denial: 
     ended = await handshake(app, denial=denial)
     assert not ended.accepted
     assert (ended.status, ended.code) == ((404, None) if denial else (None, 1008))
+
+
+# What blames the input, and may be a mistake of ours
+
+
+async def _answered(exc: Exception, errors: ErrorMapper | None = None) -> tuple[Outcome, EventList]:
+    events = EventList()
+    made = make_call(gate=gated(events, **({} if errors is None else {"errors": errors})))
+    return await refuse(exc, made), events
+
+
+def _sqlite(statement: str) -> Exception:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("create table t (a text not null unique, b int constraint adult check (b > 17))")
+        db.execute("insert into t values ('here', 18)")
+        with pytest.raises(sqlite3.Error) as raised:
+            db.execute(statement)
+        return raised.value
+
+
+@pytest.mark.parametrize("statement", ["insert into t values (null, 18)", "insert into t values ('a', 1)"])
+async def test_a_fault_that_may_be_ours_is_a_422_that_the_log_explains(statement: str) -> None:
+    """A column that a handler forgets is refused as null: for ever, and nobody would see why."""
+    outcome, events = await _answered(_sqlite(statement))
+    assert outcome.status == 422
+    (logged,) = events
+    assert (logged["level"], logged["event"]) == ("warning", "doubtful_fault")
+    assert "IntegrityError" in str(logged["exception"])
+    assert logged["request_id"]
+
+
+async def test_a_fault_that_is_the_inputs_is_not_logged() -> None:
+    """A row that is there already, and a constraint that the author named."""
+    assert (await _answered(_sqlite("insert into t values ('here', 18)")))[1] == []
+    named = ErrorMapper().constraint("adult", field="age", message="Too young", status=422)
+    outcome, events = await _answered(_sqlite("insert into t values ('a', 1)"), named)
+    assert (outcome.status, events) == (422, [])

@@ -76,3 +76,19 @@ async def test_without_a_timeout_a_function_is_waited_for() -> None:
         return a, b, threading.current_thread() is threading.main_thread()
 
     assert await in_thread(make_call(), function, 1, b=2) == (1, 2, False)
+
+
+def test_what_is_to_be_done_then_is_done_in_the_thread_once_it_ends() -> None:
+    """Such as dropping the session that it works with; an errand that has ended takes nothing on any more."""
+    left, let_go, done = LeftBehind(), threading.Event(), list[int]()
+    errand, started = _errand(left, let_go)
+    thread = threading.Thread(target=errand.run)
+    assert not errand.is_running and not errand.then(lambda: done.append(0))
+    thread.start()
+    assert started.wait(NEVER_REACHED)
+    assert errand.is_running and errand.then(lambda: done.append(threading.get_ident()))
+    assert done == []
+    let_go.set()
+    thread.join()
+    assert done == [thread.ident]
+    assert not errand.is_running and not errand.then(lambda: done.append(0))

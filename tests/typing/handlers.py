@@ -15,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from gatewright import (
     Call,
+    CursorPage,
+    CursorParams,
     Err,
     FromBody,
     Gate,
@@ -83,6 +85,18 @@ def list_posts(page: PageParams, body: FromBody[CreatePost]) -> Result[Page[Post
 
 
 assert_type(list_posts.handler(PageParams(1, 5, 0), CreatePost(title="")), Ok[Page[Post]] | Err)
+
+
+@paginate.cursor(order=("-created_at", "id"), unique="id")
+def walk_posts(cursor: CursorParams) -> Result[CursorPage[Post]]:
+    """The same as `paginate`, by cursor."""
+    return ok(cursor.page([Post(id=1)]))
+
+
+assert_type(walk_posts.handler(CursorParams(5, ("id",))), Ok[CursorPage[Post]] | Err)
+assert_type(Page([1], 1).map(str), Page[str])
+paginate.cursor(order=("id",))  # type: ignore[call-arg]
+paginate.cursor(order=("id",), unique=1)  # type: ignore[arg-type]
 
 
 @compose(with_auth(session), with_rate_limit("5/second"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from gatewright._core import body
 from gatewright._core.headers import HeaderPolicy, dress
 from gatewright._core.outcome import Finisher, Head, RawHeader, RawHeaders
 from gatewright._core.refuse import refuse
+from gatewright._core.stale import tell_stale
 from gatewright.errors import ApiError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from gatewright._core.log import Logger
     from gatewright._core.principal import Principal
     from gatewright._core.security import SecurityEvent
-    from gatewright._core.threads import LeftBehind
+    from gatewright._core.threads import Errand, LeftBehind
 
 __all__ = ["CALL", "Afterthought", "Call"]
 
@@ -59,7 +61,12 @@ class Call:
         weighs: weighs a body that nobody read, before an answer begins that does not refuse.
         overruled_by: what is wrong with the request, and so the answer, whatever the handler makes of it.
         cut_off: whether another answer was on its way, and was stopped.
+        wants_refusal: whether somebody renders refusals in another way.
+        refused_with: the refusal that was rendered last, for who does.
+        failed: whether the work did, although the answer that is shown may have a status below 400.
+        stale: what was said to be out of date, with the gate under which it was.
         left_behind: where plain handlers are kept that go on after their time; None where none may.
+        abandoned: the plain handler of this call that does.
     """
 
     __injected_by__: ClassVar[str] = "every guard"
@@ -75,7 +82,11 @@ class Call:
     weighs: Weighs | None = None
     overruled_by: ApiError | None = None
     cut_off: bool = False
+    failed: bool = False
+    wants_refusal: bool = False
+    refused_with: ApiError | None = None
     left_behind: LeftBehind | None = None
+    abandoned: Errand | None = None
     entered: object = None
     route: str | None = None
     security: tuple[SecurityEvent, ...] = ()
@@ -96,6 +107,7 @@ class Call:
         self.header_policy: HeaderPolicy | None = gate.headers
         self.arguments: dict[str, Any] = {}
         self.added: RawHeaders = []
+        self.stale: dict[str, Gate] = {}
         self.started_at: float = gate.clock.monotonic()
         self.request_id: str = gate.request_id(self.header(b"x-request-id"))
 
@@ -274,6 +286,33 @@ class Call:
             self.afterthoughts = []
         self.afterthoughts.append(afterthought)
 
+    def invalidate(self, *names: str) -> None:
+        """Say what this call makes stale: tags or paths, such as `"posts"` and `"/posts"`.
+
+        They are told to the gate's `on_invalidate`, to htmx in `HX-Trigger`, and in the envelope: where the call
+        succeeds, after what encloses its handler has committed, and before the head of its answer leaves.
+        """
+        for name in names:
+            self.stale[name] = self.gate
+
+    def mark(self) -> Callable[[], None]:
+        """Return what takes back all that is done to the answer from here on, for whoever lets it be made anew.
+
+        What was left to run afterwards runs, and what was noted for the log stays: it happened.
+        """
+        added, stale, arguments = self.added.copy(), self.stale.copy(), self.arguments.copy()
+        finishers, provided = copy(self.finishers), copy(self.provided)
+        policy, acted = self.header_policy, self.acted
+
+        def take_back() -> None:
+            self.added, self.stale, self.arguments = added.copy(), stale.copy(), arguments.copy()
+            self.finishers, self.provided = copy(finishers), copy(provided)
+            self.header_policy, self.acted, self.failed = policy, acted, False
+            # Its stream may have been read to its end; the next one has the body again.
+            self._connection = None
+
+        return take_back
+
     def note(self, **fields: object) -> None:
         """Add fields to this request's log event; redacted like everything there."""
         if self.notes is None:
@@ -300,6 +339,8 @@ class Call:
             await self.weighs.weigh()
         if self.overruled_by is not None and self.status is None:
             self._cut_off(message)
+        if self.stale and self.status is None and message.get("status", 400) < 400:
+            await tell_stale(self, message)
         kind = message["type"]
         if kind == "http.response.start" or kind == "websocket.http.response.start":
             message["headers"] = self.finish(message["status"], message.get("headers", ()))

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from typing_extensions import ParamSpec, TypeVar
 
 from gatewright._core.app import GuardedApp
-from gatewright._core.function import Guarded, guarded_function, state_of
+from gatewright._core.function import Action, Guarded, guarded_function, state_of
 from gatewright._core.guard import Guard
 from gatewright._core.pipeline import Pipeline
 from gatewright.errors import ConfigurationError
@@ -36,6 +36,8 @@ class App(Protocol):
 class Decorator(Protocol):
     """Put guards in front of a handler or an app: a function stays a function, an app becomes a `GuardedApp`."""
 
+    @overload
+    def __call__(self, handler: Action[P, R], /) -> Action[P, R]: ...
     @overload
     def __call__(self, handler: Guarded[P, R], /) -> Guarded[P, R]: ...
     @overload

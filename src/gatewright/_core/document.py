@@ -10,18 +10,14 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.routing import Route
 
 from gatewright._core.function import GuardedFunction, state_of
-from gatewright._core.handler import Handler, Want
+from gatewright._core.handler import Handler, Want, read_for
+from gatewright._core.request_body import request_body
 from gatewright._core.schemes import lets_strangers_pass
-from gatewright.result import PageParams
 
 __all__ = ["document", "document_optional", "guarded_dependencies"]
 
-_MEDIA = {"body": "application/json", "form": "application/x-www-form-urlencoded"}
+_PARAMETERS = frozenset({"path", "query", "header", "cookie"})
 _REFERENCE = "#/$defs/"
-_PAGE = {
-    name: {"name": name, "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1}}
-    for name in ("page", "limit")
-}
 
 
 def document(route: Route, handler: Handler) -> None:
@@ -36,13 +32,12 @@ def document(route: Route, handler: Handler) -> None:
     parameters: list[dict[str, Any]] = []
     for want in handler.wants.values():
         place = want.marker.place if want.marker is not None else None
-        if place in _MEDIA:
-            content = {_MEDIA[place]: {"schema": _schema(want)}}
-            hidden["requestBody"] = {"required": want.required and not want.optional, "content": content}
-        elif place:
+        if place in _PARAMETERS:
             parameters += _parameters(want, place)
-        elif want.key is PageParams:
-            parameters += _PAGE.values()
+        parameters += [_parameter(name, "query", False, schema) for name, schema in read_for(want).items()]
+    body = request_body(list(handler.wants.values()), _schema)
+    if body is not None:
+        hidden["requestBody"] = body
     parameters += _undeclared(route, handler, {one["name"] for one in parameters if one["in"] == "path"})
     if parameters:
         hidden["parameters"] = parameters

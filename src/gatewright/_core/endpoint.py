@@ -39,7 +39,7 @@ class Endpoint(Driver):
 
     async def _answer(self, call: Call, send: Send) -> None:
         plan = self.plans.at(call)
-        if plan.encloses:
+        if plan.encloses or plan.changes:
             await super()._answer(call, send)
             return
         # The same without the steps that only a surround needs.

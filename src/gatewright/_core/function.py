@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, overload
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,12 +28,13 @@ from gatewright._core.refuse import Rendered, app_handles, refuse
 from gatewright._core.render import ANYTHING, Renderer
 
 if TYPE_CHECKING:
-    pass
+    from gatewright.result import Err
 
-__all__ = ["Guarded", "GuardedFunction", "bypassed_by", "guarded_function", "state_of"]
+__all__ = ["Action", "Guarded", "GuardedFunction", "bypassed_by", "guarded_function", "state_of"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 STATE = "__gatewright__"
 TAKEN_OVER = "__gatewright_taken_over__"
@@ -54,6 +55,20 @@ class Guarded(Protocol[P, R_co]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
         """Serve the connection that a framework passes; what it gets back is the framework's business."""
+        ...
+
+
+class Action(Guarded[P, R_co], Protocol[P, R_co]):
+    """A decorated handler that can be called without HTTP, too: what `@action` makes."""
+
+    @overload
+    def run(
+        self: Action[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T | Err]: ...
+    @overload
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co | Err]: ...
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the original behind its checks, and return what is raised as an `Err`; a plain one runs in a thread."""
         ...
 
 
@@ -280,4 +295,6 @@ def _wrapper(state: GuardedFunction) -> Callable[..., Any]:
             "__signature__": state.operation.signature,
         }
     )
+    for guard in state.pipeline.guards:
+        wrapper.__dict__.update(guard.carries(state))
     return wrapper

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "default_gate", "forget_default_gate"]
 
 OnUnhandled = Callable[[Exception, Call], object]
+OnInvalidate = Callable[[Sequence[str]], object]
 
 
 class Gate:
@@ -55,6 +56,8 @@ class Gate:
         headers: the security headers of every answer; None sends none.
         redact: further names (of keys, fields or query parameters) whose values the log never shows.
         on_unhandled: told of every unexpected exception, for error monitors; may be async.
+        on_invalidate: told of what a successful call made stale (`call.invalidate`), to drop it from a cache; may be
+            async. The head of the answer waits for it.
         entropy: returns n random bytes; tests make it repeatable.
 
     Raises:
@@ -76,6 +79,7 @@ class Gate:
         headers: HeaderPolicy | None = API,
         redact: Sequence[str] = (),
         on_unhandled: OnUnhandled | None = None,
+        on_invalidate: OnInvalidate | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         if isinstance(keys, (str, bytes)):
@@ -94,12 +98,13 @@ class Gate:
         self.invalid_status = invalid_status
         self.headers = headers
         self.on_unhandled = on_unhandled
+        self.on_invalidate = on_invalidate
         self.entropy = entropy
         self.request_id: Callable[[bytes | None], str] = RequestIds(entropy).take
         self.advice: Advice = Advice(_Report(self))
         self._logger = log
-        # Looked at now, used by the log, which is made late because structlog is slow to load.
-        Names(redact)
+        self.names: Names = Names(redact)
+        # Used by the log, which is made late because structlog is slow to load.
         self._redact = tuple(redact)
 
     def __repr__(self) -> str:

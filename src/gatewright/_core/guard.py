@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gatewright._core.call import Call
+    from gatewright._core.function import GuardedFunction
     from gatewright._core.gate import Gate
     from gatewright._core.handler import Handler
     from gatewright._core.outcome import Outcome
@@ -53,6 +54,9 @@ class Guard:
         reads_body: whether it reads the body, which a websocket does not have.
         reads_first: whether it has to be there before anybody reads the body, which a plain FastAPI route does first.
         vouches: whether it says who may come in, so that its handler counts as guarded.
+        undoes: whether it may undo what was done behind it, once the answer of that is known.
+        remembers: whether it remembers what was done behind it, so that it must not stand within one that undoes.
+        changes: whether what stands behind changes something, so that no route may serve it to a safe method.
     """
 
     name: ClassVar[str]
@@ -65,6 +69,9 @@ class Guard:
     reads_body: ClassVar[bool] = False
     reads_first: bool = False
     vouches: bool = False
+    undoes: bool = False
+    remembers: bool = False
+    changes: bool = False
 
     def merge(self, others: Sequence[Self]) -> Sequence[Self]:
         """Fold *others*, of the same type and phase and in canonical order, into fewer guards."""
@@ -72,6 +79,14 @@ class Guard:
 
     def beside(self, others: Sequence[Guard]) -> None:
         """Refuse, with a `ConfigurationError`, to stand in one pipeline with *others*; asked for each fold."""
+
+    def yields_to(self, other: Guard) -> bool:
+        """Say whether this one is left out of a pipeline that has *other*; asked for each fold."""
+        return False
+
+    def carries(self, function: GuardedFunction) -> Mapping[str, object]:
+        """Return what the decorated function has on this guard's behalf, by the attribute's name."""
+        return {}
 
     def same_as(self, other: Guard) -> bool:
         """Say whether *other*, in an enclosing pipeline, already does what this one would."""
@@ -105,7 +120,7 @@ class Surround(Guard):
     """
 
     wants_body: ClassVar[bool] = False
-    repeats: ClassVar[bool] = False
+    repeats: bool = False
 
     async def around(self, call: Call, proceed: Proceed) -> Outcome:
         """Return the outcome to send; `await proceed()` runs the rest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,9 +14,9 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 from starlette.requests import HTTPConnection
 
 from gatewright.errors import ConfigurationError
-from gatewright.result import Page
+from gatewright.result import Paged, page_class
 
-__all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by", "is_of_fastapi"]
+__all__ = ["PRIVATE", "Handler", "Kind", "Marker", "Want", "injected_by", "is_of_fastapi", "read_for"]
 
 _UNSET = inspect.Parameter.empty
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -26,9 +26,12 @@ PRIVATE = "gatewright_turn"
 """How the names of parameters begin that a decorated function shows to FastAPI, and to nobody else."""
 
 
-def _holds(wanted: object, annotation: Any) -> bool:
-    origin = get_origin(annotation) or annotation
-    return origin is wanted or any(_holds(wanted, arg) for arg in get_args(annotation))
+def _pages(annotation: Any) -> Iterator[type[Paged[Any]]]:
+    page = page_class(annotation)
+    if page is not None:
+        yield page
+    for arg in get_args(annotation):
+        yield from _pages(arg)
 
 
 def _is_connection(annotation: object) -> bool:
@@ -39,6 +42,12 @@ def injected_by(key: object) -> str | None:
     """Return the decorator that fills parameters of this type, as one writes it; None for other types."""
     written: str | None = getattr(key, "__injected_by__", None)
     return written
+
+
+def read_for(want: Want) -> Mapping[str, Mapping[str, object]]:
+    """Return the query parameters, with their JSON schemas, that a guard reads by itself to fill *want*."""
+    read: Mapping[str, Mapping[str, object]] = getattr(want.key, "__query__", {})
+    return read
 
 
 class Kind(Enum):
@@ -57,8 +66,8 @@ class Marker:
 
     Attributes:
         __injected_by__: the decorator that fills it, as one writes it; for the message when it is missing.
-        place: the part of the request that it is read from, in the words of OpenAPI, and "body" or "form"; empty where
-            it is of none.
+        place: the part of the request that it is read from, in the words of OpenAPI, and "body", "form", "input",
+            which is either of the two, or "file"; empty where it is of none.
     """
 
     __injected_by__: ClassVar[str]
@@ -128,9 +137,9 @@ class Handler:
         return bare[receivers] if len(bare) > receivers else None
 
     @property
-    def returns_page(self) -> bool:
-        """Say whether a page stands anywhere in the declared result."""
-        return _holds(Page, self.returns)
+    def pages(self) -> list[type[Paged[Any]]]:
+        """Return the kinds of pages that stand anywhere in the declared result."""
+        return [*_pages(self.returns)]
 
     def takes_connection_by_position(self, receivers: int) -> bool:
         """Say whether the connection has no name here: before `*args`, or a decorated handler behind a foreign one."""

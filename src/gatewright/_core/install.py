@@ -18,6 +18,7 @@ from gatewright._core.document import document, document_optional, guarded_depen
 from gatewright._core.endpoint import Endpoint
 from gatewright._core.function import GuardedFunction, bypassed_by, state_of
 from gatewright._core.handler import Handler, injected_by
+from gatewright._core.methods import check_methods
 from gatewright._core.pipeline import Host as Caller
 from gatewright._core.refuse import adopted
 from gatewright._core.routes import inner_handle, own_handle, put_handle
@@ -107,7 +108,8 @@ def _serve_route(gate: Gate, route: BaseRoute, template: str) -> None:
     if isinstance(route, Route):
         document_optional(route)
     if inspect.isclass(endpoint) and issubclass(endpoint, HTTPEndpoint):
-        for _, method in inspect.getmembers(endpoint, inspect.isfunction):
+        for name, method in inspect.getmembers(endpoint, inspect.isfunction):
+            _check_method(method, name, template)
             _bind_function(gate, method, Caller.FUNCTION, template)
     elif isinstance(route, Route) and state is not None:
         _serve_function(gate, route, state, template)
@@ -134,7 +136,14 @@ def _refuse_unfilled(handler: Handler, template: str) -> None:
         )
 
 
+def _check_method(method: Any, name: str, template: str) -> None:
+    state = state_of(method)
+    if state is not None:
+        check_methods(state.pipeline, [name.upper()], template)
+
+
 def _serve_function(gate: Gate, route: Route, state: GuardedFunction, template: str) -> None:
+    check_methods(state.pipeline, route.methods, template)
     guards = getattr(route, "guards", None) or own_handle(route)
     if guards is None and hasattr(route, "dependant"):
         # FastAPI prepares the arguments itself: the guards go first, then its `handle`.

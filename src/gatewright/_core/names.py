@@ -55,7 +55,7 @@ class Names:
                 f'redact={list(extra)!r}: write names such as "email" or paths such as "user.email"'
             )
         self._endings = _ENDINGS.union(path[0] for path in paths if len(path) == 1)
-        self.paths = tuple(path for path in paths if len(path) > 1)
+        self.paths: tuple[tuple[str, ...], ...] = tuple(path for path in paths if len(path) > 1)
         self._known: dict[str, bool] = {}
 
     def secret(self, name: str, trail: tuple[str, ...] = ()) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.datastructures import Headers
-from starlette.exceptions import WebSocketException
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive
@@ -30,11 +30,14 @@ from gatewright._core.driver import close
 from gatewright._core.gate import default_gate
 from gatewright._core.guard import Answer
 from gatewright._core.handler import PRIVATE, Kind
+from gatewright._core.outcome import raw_headers
 from gatewright._core.pipeline import Host
 from gatewright._core.refuse import Rendered, answer_of, app_handles, refusal, renders_envelopes
 from gatewright._core.render import ANYTHING, declares_result, extra_headers, paginated
 from gatewright._core.schemes import schemes_of, with_schemes
 from gatewright._core.threads import in_thread
+from gatewright.errors import ApiError, ConfigurationError
+from gatewright.redirect import Redirect
 from gatewright.result import Err, Ok, is_ok, is_page
 
 if TYPE_CHECKING:
@@ -180,11 +183,18 @@ class Operation:
 
     def _hand_over(self, result: object, turn: Turn) -> object:
         """Return what FastAPI will render; raise for an `Err`, so that dependencies with `yield` roll back."""
+        if turn.outermost and turn.call.stale:
+            raise ConfigurationError(
+                f"{self._function.early.name}: call.invalidate() is told before the answer leaves, which a plain "
+                "FastAPI route cannot give; write gate.install(app), or route_class=gatewright.fastapi.GuardedRoute"
+            )
         if isinstance(result, Err):
             turn.call.added += extra_headers(None, result.cookies, turn.call)
             raise result.as_error()
         if is_ok(result):
             return self._hand_over_ok(result, turn)
+        if isinstance(result, Redirect):
+            result = Rendered(ANYTHING(result, turn.call))
         if isinstance(result, Response) and turn.outermost:
             result.raw_headers = turn.call.finish(result.status_code, result.raw_headers)
         return result
@@ -201,6 +211,7 @@ class Operation:
         response.raw_headers += extra_headers(None, result.cookies, call)
         if is_page(result.data):
             result.pagination = paginated(result.data, call, response.raw_headers)
+        result.invalidated = list(call.stale)
         return result if self._declares_result else result.as_dict()
 
 
@@ -213,6 +224,8 @@ async def _raised(exc: Exception, turn: Turn) -> Exception:
     call = turn.call
     if renders_envelopes(call.scope) or app_handles(exc, call):
         return exc
+    if isinstance(exc, HTTPException) and not isinstance(exc, ApiError):
+        return _dressed(exc, turn)
     error = await answer_of(exc, call)
     if error.status_code == 500:
         return exc
@@ -227,6 +240,15 @@ async def _raised(exc: Exception, turn: Turn) -> Exception:
     carrying.detail = json.loads(outcome.body or b"null")
     carrying.headers = Headers(raw=headers)
     return carrying
+
+
+def _dressed(exc: HTTPException, turn: Turn) -> HTTPException:
+    """Return a framework's error, raised by the author for the framework, with the headers of any answer."""
+    if not turn.outermost:
+        return exc
+    dressed = copy.copy(exc)
+    dressed.headers = Headers(raw=turn.call.finish(exc.status_code, raw_headers(exc.headers)))
+    return dressed
 
 
 def _status_of(exc: Exception, call: Call) -> int:

@@ -10,7 +10,6 @@ from itertools import groupby
 from gatewright._core.guard import Guard, Surround
 from gatewright._core.handler import Handler, Kind, injected_by
 from gatewright.errors import ConfigurationError
-from gatewright.result import PageParams
 
 __all__ = ["Host", "Pipeline"]
 
@@ -41,14 +40,12 @@ class Pipeline:
             ConfigurationError: for a second guard of a kind that there can be only one of, and for one that refuses to
                 stand beside another.
         """
-        together = list(self.guards)
-        for guard in guards:
-            if any(guard is other for other in together):
-                continue
-            if guard.single and any(type(other) is type(guard) for other in together):
+        met = list(self.guards)
+        met += [guard for at, guard in enumerate(guards) if not any(guard is other for other in (*met, *guards[:at]))]
+        together = [guard for guard in met if not any(guard.yields_to(other) for other in met)]
+        for at, guard in enumerate(together):
+            if guard.single and any(type(other) is type(guard) for other in together[:at]):
                 raise ConfigurationError(f"two {guard.name}(...) on one handler; write one and give it everything")
-            together.append(guard)
-        for guard in together:
             guard.beside([other for other in together if other is not guard])
         return Pipeline(tuple(sorted(together, key=_place)))
 
@@ -75,6 +72,7 @@ class Pipeline:
         provided: set[Hashable] = {key for guard in (*self.guards, *outer) for key in guard.provides}
         for guard in self.guards:
             _check_guard(guard, handler, host, who, provided)
+            _check_around(guard, outer, who)
         if handler is not None:
             _check_handler(handler, host, provided)
         left = [guard for guard in self.guards if not any(guard.same_as(other) for other in outer)]
@@ -107,13 +105,25 @@ def _check_guard(guard: Guard, handler: Handler | None, host: Host, who: str, pr
         )
 
 
+def _check_around(guard: Guard, outer: tuple[Guard, ...], who: str) -> None:
+    """Refuse to remember what an enclosing pipeline may still undo."""
+    undoing = [other for other in outer if other.undoes]
+    if guard.remembers and undoing:
+        raise ConfigurationError(
+            f"{who}: {guard.name} would remember what {undoing[0].name}, in front of the whole app, may still undo; "
+            f"write {undoing[0].name} on the handler"
+        )
+
+
 def _check_handler(handler: Handler, host: Host, provided: set[Hashable]) -> None:
     for want in handler.wants.values():
         written = injected_by(want.key)
         if want.key not in provided and written != "every guard":
             raise ConfigurationError(f"{handler.name}: {want.name} is filled by {written}; add it to the handler")
-    if handler.returns_page and PageParams not in provided:
-        raise ConfigurationError(f"{handler.name}: it returns a Page; add @paginate and a PageParams parameter")
+    known: set[object] = {*provided}
+    for page in handler.pages:
+        if page not in known:
+            raise ConfigurationError(f"{handler.name}: it returns a {page.__name__}; add {page.__needs__}")
     if host not in (Host.FUNCTION, Host.WEBSOCKET):
         return
     if handler.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
@@ -126,6 +136,6 @@ def _check_handler(handler: Handler, host: Host, provided: set[Hashable]) -> Non
         name = strangers[0]
         raise ConfigurationError(
             f"{handler.name}: nobody fills {name}; annotate it with FromPath[...], FromQuery[...], FromBody[...] "
-            "(and @validate), Event[...] (and @verify_webhook), Principal, PageParams, Verified, Call, Logger or "
-            "Request"
+            "(and @validate), Event[...] (and @verify_webhook), Transaction[...] (and @transactional), Principal, "
+            "PageParams, Verified, Call, Logger or Request"
         )

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 
 from gatewright._core.guard import Answer, Entering, Guard, Surround
 from gatewright._core.held import collected
+from gatewright._core.methods import refuse_safe
 from gatewright._core.outcome import Outcome
 from gatewright._core.render import ANYTHING
 from gatewright.errors import ApiError
@@ -31,7 +32,7 @@ class Plan:
         acts: the guards as they were written, for pipelines inside this one.
     """
 
-    __slots__ = ("acts", "encloses", "guards", "listeners", "passed", "steps", "wants_body")
+    __slots__ = ("acts", "changes", "encloses", "guards", "listeners", "passed", "steps", "wants_body")
 
     def __init__(self, guards: tuple[Guard, ...], acts: tuple[Guard, ...]) -> None:
         surrounds = [guard for guard in guards if isinstance(guard, Surround)]
@@ -45,6 +46,7 @@ class Plan:
         )
         self.passed: dict[str, str] = {guard.name: "passed" for guard in guards}
         self.encloses: bool = bool(surrounds)
+        self.changes: bool = any(guard.changes for guard in acts)
         self.wants_body: bool = any(surround.wants_body for surround in surrounds)
 
     async def enter(self, call: Call) -> Answer | None:
@@ -70,7 +72,13 @@ class Plan:
         return None
 
     async def run(self, call: Call, terminal: Terminal) -> Outcome:
-        """Run the guards, the surrounds around what follows them, and *terminal*."""
+        """Run the guards, the surrounds around what follows them, and *terminal*.
+
+        Raises:
+            MethodNotAllowed: for a safe method, where a guard says that what stands behind it changes something.
+        """
+        if self.changes:
+            refuse_safe(call)
         if self.encloses:
             return await self._run_from(0, call, terminal)
         answer = await self.enter(call)
@@ -106,6 +114,8 @@ class Plan:
             outcome = await self._run_from(index + 1, call, terminal)
             if surround.wants_body and outcome.body is None:
                 outcome = await collected(outcome, call)
+            if call.weighs is not None and outcome.status < 400:
+                await call.weighs.weigh()
             if call.overruled_by is not None:
                 # Nobody will get this answer, so nobody shall commit, keep or repeat it.
                 raise call.overruled_by

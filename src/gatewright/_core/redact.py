@@ -46,6 +46,8 @@ _TOKENS = ("eyJ", "AKIA", "ASIA", "AIza")
 
 Trail = tuple[str, ...]
 
+_OF_FASTAPI = ("fastapi.exceptions", "ValidationException")
+
 
 class Redactor:
     """Take secrets out of whatever is about to be logged: by name, by path, and by what a text looks like.
@@ -180,8 +182,8 @@ class _Walk:
             return UNREADABLE
 
     def _message(self, exc: BaseException) -> str:
-        if isinstance(exc, ValidationError):
-            errors = exc.errors(include_url=False, include_context=False, include_input=False)
+        errors = _validation_errors(exc)
+        if errors is not None:
             return self._text("; ".join(f"{error['type']} at {'.'.join(map(str, error['loc']))}" for error in errors))
         if not exc.args:
             return self._text(str(exc))
@@ -278,6 +280,17 @@ def _remember(memory: set[str], text: str) -> None:
 
 def _is_new(exc: BaseException, seen: set[int]) -> bool:
     return id(exc) not in seen and len(seen) < _EXCEPTIONS
+
+
+def _validation_errors(exc: BaseException) -> Sequence[Mapping[str, Any]] | None:
+    """Return the records of pydantic's error, or of FastAPI's, whose `str()` has in it what did not fit."""
+    if isinstance(exc, ValidationError):
+        found: Any = exc.errors(include_url=False, include_context=False, include_input=False)
+        return cast("Sequence[Mapping[str, Any]]", found)
+    if not any((kind.__module__, kind.__name__) == _OF_FASTAPI for kind in type(exc).__mro__):
+        return None
+    told: Any = exc
+    return cast("Sequence[Mapping[str, Any]]", told.errors())
 
 
 def _type_name(exc: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -77,6 +78,10 @@ async def _known(exc: Exception, call: Call) -> ApiError | None:
         answer, exc = None, broken
     if answer is None or answer.status_code == 500:
         await _unhandled(exc, call)
+    elif answer.__cause__ is exc:
+        # The answer blames the input, and whoever gave it is not sure: somebody should look.
+        fields = {"request_id": call.request_id, "route": call.route, "method": call.method}
+        call.gate.log.event("warning", "doubtful_fault", exc_info=exc, **fields)
     return answer
 
 
@@ -112,8 +117,11 @@ def refusal(error: ApiError, call: Call) -> Outcome:
     status, message = error.status_code, error.message
     if status == 500:
         message = InternalError.default_message
-    elif isinstance(error, InvalidInput) and status == InvalidInput.status:
+    elif isinstance(error, InvalidInput) and not error.has_own_status:
         status = call.gate.invalid_status
+    if call.wants_refusal:
+        # Not the one that is raised: through its traceback that one holds the call.
+        call.refused_with = copy(error)
     call.note(error=error.code) if error.reason is None else call.note(error=error.code, reason=error.reason)
     facts: dict[str, object] = {"code": error.code}
     if error.details:

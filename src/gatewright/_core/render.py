@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Never, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NamedTuple,
+    Never,
+    NoReturn,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation
@@ -13,19 +24,20 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypeAliasType
 
-from gatewright._core.links import link_header, page_facts
 from gatewright._core.outcome import Outcome, RawHeaders, beside, raw_headers
 from gatewright._core.refuse import JSON, refusal
 from gatewright.errors import ConfigurationError
-from gatewright.result import Err, Ok, Page, PageParams, Result, is_ok, is_page
+from gatewright.redirect import Redirect
+from gatewright.result import Err, Ok, Paged, Result, is_ok, is_page, page_class
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
     from gatewright._core.handler import Handler
     from gatewright.cookie import Cookie
 
-__all__ = ["ANYTHING", "Renderer", "declares_result", "extra_headers", "paginated"]
+__all__ = ["ANYTHING", "Renderer", "Standing", "declares_result", "extra_headers", "paginated"]
 
+_NOTHING = (b"content-length", b"0")
 _EMPTY = frozenset({204, 304})
 _UNIONS = (Union, UnionType)
 _UNKNOWN: Any = object()
@@ -56,6 +68,8 @@ class Renderer:
             return Outcome.of(result)
         if isinstance(result, Err):
             return self._err(result, call)
+        if isinstance(result, Redirect):
+            return _redirected(result, call)
         return self._ok(Ok(result), call)
 
     def _ok(self, result: Ok[Any], call: Call) -> Outcome:
@@ -70,6 +84,8 @@ class Renderer:
             body = b'{"success":true,"data":%b,"pagination":%b}' % (self._write(data.items), facts)
         else:
             body = b'{"success":true,"data":%b}' % self._write(data)
+        if call.stale:
+            body = b'%b,"invalidated":%b}' % (body[:-1], to_json(list(call.stale)))
         head = [JSON, (b"content-length", b"%d" % len(body))]
         return Outcome(status, beside(head[1:], beside(headers, head)) if headers else head, body)
 
@@ -79,19 +95,39 @@ class Renderer:
         return outcome
 
 
-def paginated(page: Page[Any], call: Call, headers: RawHeaders) -> dict[str, int]:
+def _redirected(result: Redirect, call: Call) -> Outcome:
+    headers = extra_headers(result.headers, result.cookies, call)
+    return Outcome(result.status, [(b"location", result.to.encode("ascii")), _NOTHING, *headers], b"")
+
+
+class Standing(NamedTuple):
+    """Where a page stands among the others; whoever read which one the client wants provides, by its class, a function
+    that returns it.
+
+    Attributes:
+        facts: the envelope's `pagination`.
+        link: the value of `Link` (RFC 8288); None where there is nothing to link to.
+    """
+
+    facts: Mapping[str, object]
+    link: bytes | None
+
+
+def paginated(page: Paged[Any], call: Call, headers: RawHeaders) -> Mapping[str, object]:
     """Return the facts of *page* and append its `Link` header.
 
     Raises:
-        ConfigurationError: where no `@paginate` read the page that the client asked for.
+        ConfigurationError: where no guard read which page the client asked for.
     """
-    if call.provided is None or PageParams not in call.provided:
-        raise ConfigurationError("a handler that returns a Page needs @paginate and a PageParams parameter")
-    params: PageParams = call.provided[PageParams]
-    link = link_header(call.scope, params, page.total)
+    provided: Mapping[Hashable, Any] = call.provided or {}
+    kinds = [kind for kind in type(page).__mro__ if kind in provided]
+    if not kinds:
+        raise ConfigurationError(f"a handler that returns a {type(page).__name__} needs {page.__needs__}")
+    standing: Callable[[Paged[Any]], Standing] = provided[kinds[0]]
+    facts, link = standing(page)
     if link is not None:
         headers.append((b"link", link))
-    return page_facts(params, page.total)
+    return facts
 
 
 def extra_headers(headers: Mapping[str, str] | None, cookies: Sequence[Cookie], call: Call) -> RawHeaders:
@@ -154,7 +190,7 @@ def _returns(handler: Handler) -> Any:
 def _data_types(annotation: Any) -> Iterator[Any]:
     """Yield the types of data in a return annotation: `T` of a bare `T`, `Result[T]`, and unions and aliases of these.
 
-    A `Page[T]` is written as its items; responses and `Err` carry no data.
+    A page is written as its items; responses and `Err` carry no data.
     """
     origin, args = get_origin(annotation) or annotation, get_args(annotation)
     if origin in _UNIONS:
@@ -162,7 +198,7 @@ def _data_types(annotation: Any) -> Iterator[Any]:
             yield from _data_types(arg)
     elif origin is Result or origin is Ok:
         yield from _data_types(args[0] if args else Any)
-    elif origin is Page:
+    elif page_class(annotation) is not None:
         yield list[args[0] if args else Any]  # type: ignore[misc]  # built at run time
     elif declares_result(annotation):
         yield from _data_types(_inside(annotation))
@@ -187,7 +223,7 @@ def _inside(annotation: Any) -> Any:
 
 
 def _is_answer(annotation: Any) -> bool:
-    answers = (Err, Response, NoReturn, Never)
+    answers = (Err, Redirect, Response, NoReturn, Never)
     return annotation in answers or (inspect.isclass(annotation) and issubclass(annotation, Response))
 
 

@@ -20,7 +20,7 @@ __all__ = ["Errand", "LeftBehind", "in_thread"]
 LeftBehind = set["Errand"]
 
 
-async def in_thread(call: Call, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+async def in_thread(call: Call, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Return what a plain function returns; it runs in a thread, so that it cannot block the loop.
 
     Raises:
@@ -38,6 +38,7 @@ async def in_thread(call: Call, function: Callable[..., Any], *args: Any, **kwar
         return await to_thread.run_sync(errand.run, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         if errand.leave():
+            call.abandoned = errand
             call.log.warning("handler_abandoned", handler=getattr(function, "__qualname__", repr(function)))
         raise
 
@@ -56,6 +57,12 @@ class Errand:
         self._lock = Lock()
         self._forsaken = False
         self._running = False
+        self._then: list[Callable[[], None]] = []
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether its thread is at it."""
+        return self._running
 
     def run(self) -> Any:
         """Do the work, in the thread; nothing where nobody waits for it any more."""
@@ -69,6 +76,15 @@ class Errand:
             with self._lock:
                 self._running = False
                 self._left.discard(self)
+            for work in self._then:
+                work()
+
+    def then(self, work: Callable[[], None]) -> bool:
+        """Have *work* done in the thread once it ends; False where it has ended."""
+        with self._lock:
+            if self._running:
+                self._then.append(work)
+            return self._running
 
     def leave(self) -> bool:
         """Leave it to itself, in the loop; say whether it goes on."""

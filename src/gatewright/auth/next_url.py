@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from gatewright.redirect import is_place
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
 
 __all__ = ["next_of", "safe_next"]
 
-# One slash and then none: "//host" is another host, and browsers read a backslash as a slash and drop tabs and line
-# breaks (WHATWG URL). So: printable ASCII, which is what they send, without backslash.
-_PLACE = re.compile(r"/(?!/)[!-\[\]-~]{0,2000}")
 _KEPT = "/-._~!$&'()*+,;=:@"
 
 
@@ -24,7 +22,7 @@ def safe_next(raw: str | None, default: str = "/") -> str:
         raw: what came in the query, decoded.
         default: a path of yours.
     """
-    return raw if isinstance(raw, str) and _PLACE.fullmatch(raw) else default
+    return raw if raw is not None and is_place(raw) else default
 
 
 def next_of(call: Call) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, fields
 from functools import partial
 from math import ceil, inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from anyio import current_time, sleep
 from starlette.exceptions import HTTPException
 
 from gatewright._core.callers import By, by_address, by_principal, by_principal_or_address, function_name
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Guard, Proceed, Surround
+from gatewright._core.methods import SAFE_METHODS
 from gatewright._core.outcome import Outcome, raw_headers
 from gatewright._core.phase import Phase
 from gatewright._core.refuse import app_handles, refusal
@@ -31,8 +34,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Idempotent", "idempotent"]
 
+_Found: TypeAlias = Claimed | Pending | Kept
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# Seconds between two looks at a key that is in use.
+_SHORTEST, _LONGEST = 0.01, 0.25
+# Under one key, in one process: more than anybody clicks, and few enough to hold their connections and bodies.
+_MOST_WAITING = 4
+# For a program, and for somebody who reads it above a form.
+_REUSED = (
+    "This Idempotency-Key was used for another request",
+    "This form was sent before, with other content; send it once more if that is what you want",
+)
+_IN_USE = (
+    "A request with this Idempotency-Key is at work",
+    "This form was sent already, and that is still being worked on",
+)
 _BY_ITSELF = (by_address, by_principal, by_principal_or_address)
 
 
@@ -46,6 +63,8 @@ def idempotent(
     methods: Collection[str] = ("PATCH", "POST"),
     scope: str | None = None,
     by: By | None = None,
+    field: str | None = None,
+    wait: float = 0.0,
 ) -> Decorator:
     """Do once what a client asks for twice under one `Idempotency-Key`, and give it the same answer again.
 
@@ -66,6 +85,11 @@ def idempotent(
         scope: a name under which routes share their keys, so that no key is used for two requests among them.
         by: who is calling, where your own code knows it: returns a str, may be async. By itself it is the principal;
             where nobody is known, the client's network, and the credentials that came along.
+        field: the entry of a form in which a request without the header has its key; a page puts it there, a new one
+            each time that it is shown.
+        wait: seconds for which a retry waits for the answer of the request that is at work, before the 409. A browser
+            shows the answer to the second of two clicks, and throws the first one away. At most four wait for one
+            answer in one process; any further gets the 409 at once.
 
     Raises:
         ConfigurationError: for numbers, names and methods that cannot be meant, and for headers of one answer only.
@@ -75,14 +99,17 @@ def idempotent(
             raise ConfigurationError(f"idempotent({said}={seconds!r}): write seconds, more than 0")
     if max_body < 0:
         raise ConfigurationError(f"idempotent(max_body={max_body!r}): write a number of bytes, 0 or more")
-    if scope is not None and not scope:
-        raise ConfigurationError('idempotent(scope=""): write a name, or nothing')
+    if not 0 <= wait < inf:
+        raise ConfigurationError(f"idempotent(wait={wait!r}): write seconds, or 0 to answer at once")
+    for said, name in (("scope", scope), ("field", field)):
+        if name == "":
+            raise ConfigurationError(f'idempotent({said}=""): write a name, or nothing')
     if by is not None and (not callable(by) or by in _BY_ITSELF):
         raise ConfigurationError(
             f"idempotent(by={by!r}): leave it out for the principal, or the network where nobody is known; "
             "or write a function of the call that names the caller"
         )
-    rules = Idempotent(required, lease, keep, max_body, _names(headers), _methods(methods), scope, by)
+    rules = Idempotent(required, lease, keep, max_body, _names(headers), _methods(methods), scope, by, field, wait)
     return guarded_by(rules)
 
 
@@ -99,7 +126,7 @@ def _names(headers: Collection[str]) -> tuple[str, ...]:
 def _methods(methods: Collection[str]) -> tuple[str, ...]:
     names = [methods] if isinstance(methods, str) else sorted({name.upper() for name in methods})
     for name in names or [""]:
-        if isinstance(methods, str) or not _TOKEN.fullmatch(name) or name in _SAFE:
+        if isinstance(methods, str) or not _TOKEN.fullmatch(name) or name in (*SAFE_METHODS, "TRACE"):
             raise ConfigurationError(f'idempotent(methods={methods!r}): write methods that do something: ["POST"]')
     return tuple(names)
 
@@ -112,6 +139,7 @@ class Idempotent(Surround):
     phase = Phase.REPLAY
     single = True
     reads_body = True
+    remembers = True
 
     required: bool = False
     lease: float = 60.0
@@ -121,12 +149,14 @@ class Idempotent(Surround):
     methods: tuple[str, ...] = ("PATCH", "POST")
     scope: str | None = None
     by: By | None = None
+    field: str | None = None
+    wait: float = 0.0
 
     def __repr__(self) -> str:
         said = [
-            f"by={function_name(self.by)}" if field.name == "by" and self.by else f"{field.name}={value!r}"
-            for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default
+            f"by={function_name(self.by)}" if each.name == "by" and self.by else f"{each.name}={value!r}"
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
         ]
         return f"idempotent({', '.join(said)})"
 
@@ -145,26 +175,48 @@ class _Replay(Surround):
     rules: Idempotent
     records: Records
     headers: frozenset[bytes]
+    waiting: Counter[str] = field(default_factory=Counter[str], compare=False)
 
     async def around(self, call: Call, proceed: Proceed) -> Outcome:
         """Proceed for the first who comes with a key."""
-        key = key_of(call) if call.method in self.rules.methods else None
+        key = await key_of(call, self.rules.field) if call.method in self.rules.methods else None
         if key is None:
             if self.rules.required and call.method in self.rules.methods:
                 raise BadRequest("Send an Idempotency-Key, such as a UUID", code="idempotency_key_missing")
             return await proceed()
         name, mine = await self._identify(call, key)
-        found = await undisturbed(self.records.claim(name, mine, self.rules.lease))
+        found = await self._claim(name, mine)
         if isinstance(found, Claimed):
             claim = Claim(call, self.records, name, mine, found.token, self.rules.lease, self.rules.keep)
             return await self._work(claim, proceed)
         if found.fingerprint != mine:
-            raise ApiError(
-                "This Idempotency-Key was used for another request", status=422, code="idempotency_key_reused"
-            )
+            raise ApiError(_in_words(call, _REUSED), status=422, code="idempotency_key_reused")
         if isinstance(found, Pending):
-            raise self._in_use(found)
+            raise self._in_use(found, call)
         return _repeated(found, call)
+
+    async def _claim(self, name: str, mine: str) -> _Found:
+        """Claim the key; while the same request is at work, look again, until its answer is there or time is up."""
+        look = partial(self.records.claim, name, mine, self.rules.lease)
+        found = await undisturbed(look())
+        if not _is_at_work(found, mine) or self.waiting[name] == _MOST_WAITING:
+            return found
+        self.waiting[name] += 1
+        try:
+            return await self._wait(found, look, mine)
+        finally:
+            self.waiting[name] -= 1
+            if not self.waiting[name]:
+                del self.waiting[name]
+
+    async def _wait(self, found: _Found, look: Callable[[], Awaitable[_Found]], mine: str) -> _Found:
+        until, pause = current_time() + self.rules.wait, _SHORTEST
+        while _is_at_work(found, mine) and (left := until - current_time()) > 0:
+            await sleep(min(pause, left))
+            # A quick answer is found at once, and a slow one costs few questions.
+            pause = min(2 * pause, _LONGEST)
+            found = await undisturbed(look())
+        return found
 
     async def _identify(self, call: Call, key: str) -> tuple[str, str]:
         """Return the name of the record, and the fingerprint of the request."""
@@ -178,11 +230,11 @@ class _Replay(Surround):
             fingerprint(call, body, known=known),
         )
 
-    def _in_use(self, found: Pending) -> Conflict:
+    def _in_use(self, found: Pending, call: Call) -> Conflict:
         """Say when to ask again: after as long as the work has taken so far, so that few questions are asked."""
         wait = min(found.seconds, self.rules.lease - found.seconds)
         return Conflict(
-            "A request with this Idempotency-Key is at work",
+            _in_words(call, _IN_USE),
             code="idempotency_key_in_use",
             headers={"Retry-After": str(max(1, ceil(wait)))},
         )
@@ -212,9 +264,20 @@ class _Replay(Surround):
         return outcome
 
 
+def _is_at_work(found: _Found, mine: str) -> bool:
+    return isinstance(found, Pending) and found.fingerprint == mine
+
+
+def _in_words(call: Call, texts: tuple[str, str]) -> str:
+    return texts[b"idempotency-key" not in call.headers]
+
+
 def _was_begun(call: Call, before: object) -> bool:
-    """Say whether what came out came of the work: no later guard refused or answered, and nothing overrules it."""
-    return call.acted is not before and call.overruled_by is None
+    """Say whether what came out came of the work: no later guard refused or answered, and nothing overrules it.
+
+    A failure that is shown with another status, as htmx wants it, did not come of it either.
+    """
+    return call.acted is not before and call.overruled_by is None and not call.failed
 
 
 def _repeated(found: Kept, call: Call) -> Outcome:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from gatewright._core.callers import By, by_address, by_principal, caller_of, named_caller
+from gatewright._core.form_field import UnreadableFormError, form_field
 from gatewright.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -28,13 +29,21 @@ _CREDENTIALS = (b"authorization", b"cookie")
 _PLAIN = (str, int, float, UUID)
 
 
-def key_of(call: Call) -> str | None:
+async def key_of(call: Call, field: str | None = None) -> str | None:
     """Return the key that the client gave, None where it gave none.
 
+    Args:
+        call: the request.
+        field: the entry of a form that has the key where no header has one; the header is what a program writes that
+            knows what it does, so it wins.
+
     Raises:
-        BadRequest: for two keys, and for what is no key (draft-ietf-httpapi-idempotency-key-header-07, section 2.1).
+        BadRequest: for two keys, and for what is no key (draft-ietf-httpapi-idempotency-key-header-07, section 2.1);
+            for a form that nobody can read.
     """
     values = call.header_values(b"idempotency-key")
+    if not values and field is not None:
+        values = await _in_form(call, field)
     if not values:
         return None
     found = _KEY.fullmatch(values[0])
@@ -46,6 +55,14 @@ def key_of(call: Call) -> str | None:
     quoted, bare = found.groups()
     key: bytes = bare or _ESCAPED.sub(rb"\1", quoted)
     return key.decode("ascii")
+
+
+async def _in_form(call: Call, field: str) -> list[bytes]:
+    try:
+        return [value.encode("utf-8", "surrogatepass") for value in await form_field(call, field)]
+    except UnreadableFormError:
+        # Not taken for a form without a key: its work might be done twice.
+        raise BadRequest("The form cannot be read", code="malformed_form") from None
 
 
 async def caller(call: Call, by: By | None) -> Caller:

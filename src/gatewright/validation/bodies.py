@@ -38,11 +38,15 @@ class JsonReader:
         parameter: its name.
         adapter: the compiled schema.
         absent: what it gets when there is no body; a body is required where this is unset.
+        strict: whether values have to be of the type itself.
+        accepted: the types of body that the handler takes, for whoever sent another.
     """
 
     parameter: str
     adapter: Compiled
     absent: Any
+    strict: bool = False
+    accepted: str = "application/json"
 
     async def read(self, call: Call, problems: Problems) -> None:
         """Read the parameter.
@@ -52,22 +56,25 @@ class JsonReader:
         """
         kind = call.header(b"content-type")
         if kind not in JSON and not is_json(kind):
-            await refuse_unless_empty(call, "application/json")
+            await refuse_unless_empty(call, self.accepted)
         body = await call.body()
         if not body:
             if self.absent is _UNSET:
                 problems.add(ROOT, "A body is required")
             call.arguments[self.parameter] = self.absent
-        elif (b"NaN" in body or b"Infinity" in body) and not _is_strict(body):
+        elif (b"NaN" in body or b"Infinity" in body) and not _is_json(body):
             problems.add(ROOT, _NOT_JSON)
         else:
             try:
-                call.arguments[self.parameter] = self.adapter.validate_json(body)
+                call.arguments[self.parameter] = self._validate(body)
             except ValidationError as error:
                 _explain(error, body, problems)
 
+    def _validate(self, body: bytes) -> Any:
+        return self.adapter.validate_strict_json(body) if self.strict else self.adapter.validate_json(body)
 
-def _is_strict(body: bytes) -> bool:
+
+def _is_json(body: bytes) -> bool:
     """Say whether *body* is JSON without the numbers that RFC 8259, section 6, does not have."""
     try:
         from_json(body, allow_inf_nan=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
@@ -20,13 +21,15 @@ class Compiled:
 
     Attributes:
         schema: the core schema.
-        validate: takes Python values.
+        validate: takes texts, and what is made of them; a text is never of the type itself, so it is not strict.
         validate_json: takes the bytes of a JSON text.
+        validate_strict_json: takes them as well, with values of the type itself only.
     """
 
     schema: Mapping[str, Any]
     validate: Callable[[Any], Any]
     validate_json: Callable[[bytes], Any]
+    validate_strict_json: Callable[[bytes], Any]
 
 
 def compiled(type_: Any, who: str, name: str) -> Compiled:
@@ -42,11 +45,25 @@ def compiled(type_: Any, who: str, name: str) -> Compiled:
     except Exception as exc:
         # Whatever pydantic says, at this moment it is about the declaration.
         said = str(exc).partition("\n")[0]
-        raise ConfigurationError(
-            f"{who}: pydantic cannot check {name}; write a model defined at module level, or a type it knows ({said})"
-        ) from exc
+        raise ConfigurationError(f"{who}: pydantic cannot check {name}; write {_instead(type_)} ({said})") from exc
     if lazy(adapter.core_schema):
         raise ConfigurationError(
             f"{who}: {name} would be checked only while the handler iterates; write list[...] in place of Iterable[...]"
         )
-    return Compiled(adapter.core_schema, adapter.validator.validate_python, adapter.validator.validate_json)
+    validator = adapter.validator
+    return Compiled(
+        adapter.core_schema,
+        partial(validator.validate_python, strict=False),
+        validator.validate_json,
+        partial(validator.validate_json, strict=True),
+    )
+
+
+def _instead(type_: Any) -> str:
+    """Say what to write in place of a type, which may stand inside of another."""
+    for each in (type_, *get_args(type_)):
+        if hasattr(each, "__struct_fields__"):
+            return f"a dataclass or a pydantic model in place of the msgspec.Struct {each.__name__}"
+        if hasattr(each, "__attrs_attrs__"):
+            return f"a dataclass or a pydantic model in place of the attrs class {each.__name__}"
+    return "a model defined at module level, or a type it knows"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass, field, fields
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from gatewright._core.decorate import Decorator, guarded_by
-from gatewright._core.function import Guarded
+from gatewright._core.function import Action, Guarded
 from gatewright._core.guard import Entering, Guard
 from gatewright._core.phase import Phase
 from gatewright.errors import ConfigurationError
 from gatewright.validation.bodies import BodyReader
+from gatewright.validation.manner import Empty, Manner
 from gatewright.validation.named import NamedReader
 from gatewright.validation.plan import body_reader, check, readers
 from gatewright.validation.problems import Problems
@@ -31,7 +33,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, repr=False)
 class Validate(Guard):
-    """Fill the parameters that say where they are read from; refuse a request that does not fit them."""
+    """Fill the parameters that say where they are read from; refuse a request that does not fit them.
+
+    Attributes:
+        refine: the author's checks of the parsed input.
+        refine_within: seconds for all the async ones together; None waits for ever.
+        status: of a refusal, 400 or 422; None leaves it to the gate.
+        strict: True, or the sources whose values have to be of the type itself.
+        empty: what an empty entry of a form or a query is.
+        implied: whether nobody wrote it, so that it makes room, and may find nothing to do.
+    """
 
     name = "validate"
     phase = Phase.PARSE
@@ -40,6 +51,28 @@ class Validate(Guard):
     reads_handler = True
 
     refine: tuple[Refine, ...] = ()
+    refine_within: float | None = 5.0
+    status: int | None = None
+    strict: bool | Collection[str] = False
+    empty: Empty = "keep"
+    implied: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse options that say nothing."""
+        if not all(callable(each) for each in self.refine):
+            raise ConfigurationError(
+                f"validate(refine={list(self.refine)!r}): write a function, or a list of functions"
+            )
+        within = self.refine_within
+        if within is not None and (type(within) not in (int, float) or not 0 < within < inf):
+            raise ConfigurationError(f"validate(refine_within={within!r}): write a number of seconds above 0, or None")
+        if self.status not in (None, 400, 422):
+            raise ConfigurationError(f"validate(status={self.status!r}): write 400 or 422, or leave it to the gate")
+        Manner.of(self.strict, self.empty)
+
+    def yields_to(self, other: Guard) -> bool:
+        """Make room for one that somebody wrote, where nobody wrote this."""
+        return self.implied and isinstance(other, Validate) and not other.implied
 
     def __repr__(self) -> str:
         names = ", ".join(getattr(refine, "__qualname__", repr(refine)) for refine in self.refine)
@@ -49,13 +82,20 @@ class Validate(Guard):
         """Compile the schemas of *handler*; the result awaits only where there is something to wait for."""
         check(handler)
         names = [want.name for want in handler.wanting(*SOURCES)]
+        if not names and not self.implied:
+            raise ConfigurationError(
+                f"{handler.name}: @validate has nothing to validate; "
+                "annotate a parameter, such as body: FromBody[Model]"
+            )
         refinements = tuple(Refinement.of(refine, names, handler.name) for refine in self.refine)
-        head, body = readers(handler), body_reader(handler)
+        manner = Manner.of(self.strict, self.empty)
+        head, body = readers(handler, manner), body_reader(handler, manner)
+        written = {each.name: getattr(self, each.name) for each in fields(Validate)}
         if body is not None:
-            return _WithBody(self.refine, head, refinements, body)
+            return _WithBody(**written, readers=head, refinements=refinements, body=body)
         if any(refinement.awaited for refinement in refinements):
-            return _Waiting(self.refine, head, refinements)
-        return _AtOnce(self.refine, head, refinements)
+            return _Waiting(**written, readers=head, refinements=refinements)
+        return _AtOnce(**written, readers=head, refinements=refinements)
 
 
 @dataclass(frozen=True)
@@ -67,10 +107,14 @@ class _Sealed(Validate):
         """Read path, query, headers and cookies, and refuse what is wrong with any source."""
         for reader in self.readers:
             reader.read(call, problems)
-        _refuse(problems, call)
+        self._refuse(problems, call)
         if self.refinements:
             refine_at_once(self.refinements, call.arguments, problems)
-            _refuse(problems, call)
+            self._refuse(problems, call)
+
+    def _refuse(self, problems: Problems, call: Call) -> None:
+        if problems:
+            raise problems.refusal(call.gate.invalid_status if self.status is None else self.status)
 
 
 @dataclass(frozen=True)
@@ -96,8 +140,8 @@ class _Waiting(_Sealed):
             await self.body.read(call, problems)
         self._read_head(call, problems)
         if self.refinements:
-            await refine_awaited(self.refinements, call.arguments, problems)
-            _refuse(problems, call)
+            await refine_awaited(self.refinements, call.arguments, problems, self.refine_within)
+            self._refuse(problems, call)
 
 
 @dataclass(frozen=True)
@@ -105,30 +149,50 @@ class _WithBody(_Waiting):
     reads_body = True
 
 
-def _refuse(problems: Problems, call: Call) -> None:
-    if problems:
-        raise problems.refusal(call.gate.invalid_status)
-
-
+@overload
+def validate(handler: Action[P, R], /) -> Action[P, R]: ...
 @overload
 def validate(handler: Guarded[P, R], /) -> Guarded[P, R]: ...
 @overload
 def validate(handler: Callable[P, R], /) -> Guarded[P, R]: ...
 @overload
-def validate(*, refine: Refine | Sequence[Refine] = ...) -> Decorator: ...
-def validate(handler: Any = None, /, *, refine: Refine | Sequence[Refine] = ()) -> Any:
+def validate(
+    *,
+    refine: Refine | Sequence[Refine] = ...,
+    refine_within: float | None = ...,
+    status: int | None = ...,
+    strict: bool | Collection[str] = ...,
+    empty: Empty = ...,
+) -> Decorator: ...
+def validate(
+    handler: Any = None,
+    /,
+    *,
+    refine: Refine | Sequence[Refine] = (),
+    refine_within: float | None = 5.0,
+    status: int | None = None,
+    strict: bool | Collection[str] = False,
+    empty: Empty = "keep",
+) -> Any:
     """Fill the handler's parameters from the request, each from where its annotation says: `FromBody[T]` and so on.
 
     Everything is checked before the handler runs and all that is wrong is said at once, by input path, in a 400
-    (or 422, where the gate says so). No submitted value is repeated.
+    (or 422, where the gate or *status* says so). No submitted value is repeated.
 
     Args:
         refine: checks of the parsed input, plain or async; each names the parameters that it wants to see and
             returns messages by input path, or None. The plain ones run first; async ones run at the same time.
+        refine_within: seconds for all async checks together; then they are cancelled, and the answer is a 504.
+            None waits for as long as they take.
+        status: 400 or 422 for what is wrong with this handler's input, whatever the gate says.
+        strict: True, or the sources to be strict with, such as `("body", "query")`: JSON values have to be of the
+            type itself, and texts are spelled as JSON spells them.
+        empty: "keep" takes an empty entry of a form or a query for an empty text, "missing" for none.
 
     Raises:
-        ConfigurationError: for a model in place of a handler, or a check that cannot be called; when sealed, for a
-            handler with nothing to validate, or a schema that its source cannot fill.
+        ConfigurationError: for a model in place of a handler, a check that cannot be called, and options that are
+            none of the above; when sealed, for a handler with nothing to validate, or a schema that its source
+            cannot fill.
     """
     if isinstance(handler, type):
         raise ConfigurationError(
@@ -136,7 +200,5 @@ def validate(handler: Any = None, /, *, refine: Refine | Sequence[Refine] = ()) 
             "and write @validate"
         )
     checks: tuple[Any, ...] = tuple(refine) if is_array(refine) else (refine,)
-    if not all(callable(each) for each in checks):
-        raise ConfigurationError(f"validate(refine={refine!r}): write a function, or a list of functions")
-    decorator: Any = guarded_by(Validate(checks))
+    decorator: Any = guarded_by(Validate(checks, refine_within, status, strict, empty))
     return decorator if handler is None else decorator(handler)

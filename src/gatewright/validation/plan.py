@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gatewright._core.handler import Handler, Want
+from gatewright._core.handler import Handler, Want, read_for
+from gatewright._core.hidden import HIDDEN
 from gatewright.errors import ConfigurationError
-from gatewright.result import PageParams
 from gatewright.validation.bodies import BodyReader, JsonReader
 from gatewright.validation.compiled import compiled
+from gatewright.validation.files import files_of
 from gatewright.validation.forms import FormReader
-from gatewright.validation.named import Entries, NamedReader, Part, texts
-from gatewright.validation.parts import Terms, absent, parts_of
-from gatewright.validation.sources import SOURCES, Body, Cookie, Form, Header, Path, Query
+from gatewright.validation.inputs import InputReader
+from gatewright.validation.manner import Manner
+from gatewright.validation.named import Entries, MalformedError, NamedReader, Part, texts
+from gatewright.validation.parts import Terms, absent, form_parts_of, parts_of
+from gatewright.validation.sources import SOURCES, Body, Cookie, File, Form, Header, Input, Path, Query
 
 if TYPE_CHECKING:
     from gatewright._core.call import Call
 
 __all__ = ["body_reader", "check", "readers"]
 
-_PAGE = frozenset({"page", "limit"})
-
 
 def check(handler: Handler) -> None:
     """Refuse what cannot be validated.
 
     Raises:
-        ConfigurationError: for a handler that asks for nothing, or for the body twice.
+        ConfigurationError: for a handler that asks for the body twice, or for what is not defined.
     """
     for name in handler.unresolved:
         written = str(handler.others[name].annotation)
@@ -36,44 +38,49 @@ def check(handler: Handler) -> None:
                 f"{handler.name}: {name}: {written} names something that is not defined; define or import it at "
                 "module level, not under TYPE_CHECKING"
             )
-    if not handler.wanting(*SOURCES):
-        raise ConfigurationError(
-            f"{handler.name}: @validate has nothing to validate; annotate a parameter, such as body: FromBody[Model]"
-        )
-    bodies, forms = handler.wanting(Body), handler.wanting(Form)
+    bodies = handler.wanting(Body, Input)
+    forms = [*handler.wanting(Form), *(handler.wanting(File) if handler.wanting(Body) else ())]
     if len(bodies) > 1:
         names = ", ".join(want.name for want in bodies)
         raise ConfigurationError(f"{handler.name}: {names} are two bodies; write one model that holds them all")
     if bodies and forms:
         raise ConfigurationError(
-            f"{handler.name}: {bodies[0].name} and {forms[0].name} both read the body; write FromBody or FromForm"
+            f"{handler.name}: {bodies[0].name} and {forms[0].name} both read the body; "
+            "write FromBody or FromForm, or FromInput for either"
         )
 
 
-def body_reader(handler: Handler) -> BodyReader | None:
+def body_reader(handler: Handler, manner: Manner) -> BodyReader | None:
     """Return what reads the body; None where the handler wants none of it."""
-    forms = handler.wanting(Form)
-    if forms:
-        return FormReader.of(parts_of(forms, handler.name, Terms()))
-    for want in handler.wanting(Body):
-        return JsonReader(want.name, compiled(want.schema, handler.name, want.name), absent(want))
+    forms, inputs = handler.wanting(Form), handler.wanting(Input)
+    files = files_of(handler.wanting(File), handler.name)
+    terms = Terms(reserved=HIDDEN, drops_empty=manner.drops_empty, strict="input" in manner.strict)
+    if forms or (files and not inputs):
+        terms = replace(terms, strict="form" in manner.strict)
+        return FormReader.of(form_parts_of(forms, handler.name, terms), files)
+    for want in handler.wanting(Body, Input):
+        json = JsonReader(want.name, compiled(want.schema, handler.name, want.name), absent(want))
+        if not inputs:
+            return replace(json, strict="body" in manner.strict)
+        form = FormReader.of(form_parts_of(inputs, handler.name, terms), files)
+        return InputReader(replace(json, strict=terms.strict, accepted=f"application/json, {form.accepted}"), form)
     return None
 
 
-def readers(handler: Handler) -> tuple[NamedReader, ...]:
+def readers(handler: Handler, manner: Manner) -> tuple[NamedReader, ...]:
     """Return what reads the head: path, query, headers, cookies."""
-    makers: list[tuple[type, Callable[[list[Want], Handler], NamedReader]]] = [
+    makers: list[tuple[type, Callable[[list[Want], Handler, Manner], NamedReader]]] = [
         (Path, _path),
         (Query, _query),
         (Header, _headers),
         (Cookie, _cookies),
     ]
     wanted = [(make, handler.wanting(source)) for source, make in makers]
-    return tuple(make(wants, handler) for make, wants in wanted if wants)
+    return tuple(make(wants, handler, manner) for make, wants in wanted if wants)
 
 
-def _path(wants: list[Want], handler: Handler) -> NamedReader:
-    parts = parts_of(wants, handler.name, Terms(repeats=False))
+def _path(wants: list[Want], handler: Handler, manner: Manner) -> NamedReader:
+    parts = parts_of(wants, handler.name, Terms(repeats=False, strict="path" in manner.strict))
     needed = frozenset[str]().union(*(part.required for part in parts))
 
     def entries(call: Call) -> Entries:
@@ -81,23 +88,31 @@ def _path(wants: list[Want], handler: Handler) -> NamedReader:
         if not needed <= parameters.keys():
             missing = ", ".join(f"{{{name}}}" for name in sorted(needed - parameters.keys()))
             raise ConfigurationError(f"{handler.name}: the route has no {missing}; write it into the route's path")
+        if any(isinstance(value, str) and not _is_text(value) for value in parameters.values()):
+            raise MalformedError("The path is not UTF-8")
         return {name: [value] for name, value in parameters.items()}
 
     return NamedReader(entries, parts)
 
 
-def _query(wants: list[Want], handler: Handler) -> NamedReader:
-    reserved = _PAGE if handler.wanting(PageParams) else frozenset[str]()
+def _is_text(value: str) -> bool:
+    """Say whether a server decoded it whole: half a surrogate pair stands for a byte, and cannot be written."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _query(wants: list[Want], handler: Handler, manner: Manner) -> NamedReader:
+    reserved = frozenset(name for want in handler.wants.values() for name in read_for(want))
+    terms = Terms(reserved=reserved, drops_empty=manner.drops_empty, strict="query" in manner.strict)
 
     def entries(call: Call) -> Entries:
         raw: bytes = call.scope.get("query_string", b"")
         return texts(raw, "query string") if raw else {}
 
-    return NamedReader(entries, parts_of(wants, handler.name, Terms(reserved=reserved)))
+    return NamedReader(entries, parts_of(wants, handler.name, terms))
 
 
-def _headers(wants: list[Want], handler: Handler) -> NamedReader:
-    parts = parts_of(wants, handler.name, Terms(named=_header_name))
+def _headers(wants: list[Want], handler: Handler, manner: Manner) -> NamedReader:
+    parts = parts_of(wants, handler.name, Terms(named=_header_name, strict="header" in manner.strict))
     asked = _asked(parts)
 
     def entries(call: Call) -> Entries:
@@ -110,8 +125,8 @@ def _header_name(key: str) -> str:
     return key.replace("_", "-").lower()
 
 
-def _cookies(wants: list[Want], handler: Handler) -> NamedReader:
-    parts = parts_of(wants, handler.name, Terms(repeats=False))
+def _cookies(wants: list[Want], handler: Handler, manner: Manner) -> NamedReader:
+    parts = parts_of(wants, handler.name, Terms(repeats=False, strict="cookie" in manner.strict))
     asked = _asked(parts)
 
     def entries(call: Call) -> Entries:

@@ -16,7 +16,8 @@ from pydantic_core import ErrorDetails, PydanticKnownError
 from pydantic_core.core_schema import ErrorType
 
 from gatewright.errors import InvalidInput
-from gatewright.validation.values import is_array, is_object
+from gatewright.text import REFUSALS
+from gatewright.validation.values import Rows, is_array, is_object
 
 __all__ = ["ROOT", "Problems"]
 
@@ -33,6 +34,7 @@ _COMPARED_VALUES, _COMPARED_TEXT, _TELLING = 1_000, 1_000, 3
 _NOTHING = object()
 _GENERIC = "Input is not valid"
 _OWN = {
+    **REFUSALS,
     "bytes_invalid_encoding": "Data should be valid in its encoding",
     "dataclass_exact_type": "Input should be an object",
     "dataclass_type": "Input should be an object",
@@ -56,6 +58,10 @@ _OWN = {
     "url_parsing": "Input should be a valid URL",
     "url_syntax_violation": "Input should be a valid URL",
     "uuid_parsing": "Input should be a valid UUID",
+}
+_LENGTHS = {
+    "too_long": "Value should be at most {max_length} long",
+    "too_short": "Value should be at least {min_length} long",
 }
 _STANDARD = frozenset(get_args(ErrorType))
 _FACTS_OF_THE_SCHEMA = frozenset(
@@ -120,10 +126,10 @@ def _steps(problem: ErrorDetails, given: object) -> Iterator[str]:
     for left, step in enumerate(location, 1 - len(location)):
         inside = _inside(given, step)
         if inside is not _NOTHING:
+            yield given.names[step] if isinstance(given, Rows) and isinstance(step, int) else str(step)
             given = inside
-        elif left or problem["type"] != "missing":
-            continue
-        yield str(step)
+        elif not left and problem["type"].startswith("missing"):
+            yield str(step)
 
 
 def _inside(given: object, step: int | str) -> object:
@@ -146,6 +152,9 @@ def _standard(kind: str, facts: Mapping[str, Any]) -> str | None:
         return _OWN[kind]
     if kind == "union_tag_invalid" and "expected_tags" in facts:
         return f"Input should have one of the tags {facts['expected_tags']}"
+    if kind in _LENGTHS and facts.get("field_type") == "Value":
+        # A constraint around a converter, which pydantic takes for one of a list.
+        return _LENGTHS[kind].format(**facts)
     if kind not in _STANDARD or not facts.keys() <= _FACTS_OF_THE_SCHEMA:
         return None
     try:

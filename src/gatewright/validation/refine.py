@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import anyio
 
-from gatewright.errors import ConfigurationError
+from gatewright.errors import ConfigurationError, GatewayTimeout
 from gatewright.validation.problems import Problems
 from gatewright.validation.values import is_object
 
@@ -83,28 +83,42 @@ def refine_at_once(refinements: Sequence[Refinement], arguments: Arguments, prob
             refinement.note(refinement.ask(arguments), problems)
 
 
-async def refine_awaited(refinements: Sequence[Refinement], arguments: Arguments, problems: Problems) -> None:
-    """Run the async checks, several at the same time; of several that raise, the first as written is raised."""
+async def refine_awaited(
+    refinements: Sequence[Refinement], arguments: Arguments, problems: Problems, within: float | None = None
+) -> None:
+    """Run the async checks, several at the same time; of several that raise, the first as written is raised.
+
+    Raises:
+        GatewayTimeout: for what takes longer than *within* seconds; it is cancelled.
+    """
     awaited = [refinement for refinement in refinements if refinement.awaited]
+    answers: list[object] = []
+    with anyio.move_on_after(within) as time:
+        answers = await _answers(awaited, arguments)
+    if time.cancelled_caught:
+        raise GatewayTimeout(reason=f"the checks of refine= took longer than {within:g} s")
+    for refinement, answer in zip(awaited, answers, strict=True):
+        if isinstance(answer, Exception):
+            raise answer
+        refinement.note(answer, problems)
+
+
+async def _answers(awaited: Sequence[Refinement], arguments: Arguments) -> list[object]:
+    """Return what each says; an error as a value, where a task group would wrap it in an `ExceptionGroup`."""
     if len(awaited) == 1:
-        awaited[0].note(await _answer(awaited[0], arguments), problems)
-        return
+        return [await _answer(awaited[0], arguments)]
     said: list[object] = [None] * len(awaited)
 
     async def ask(index: int) -> None:
         try:
             said[index] = await _answer(awaited[index], arguments)
         except Exception as exc:
-            # Raised outside the task group, which would wrap it in an ExceptionGroup.
             said[index] = exc
 
     async with anyio.create_task_group() as tasks:
         for index in range(len(awaited)):
             tasks.start_soon(ask, index)
-    for refinement, answer in zip(awaited, said, strict=True):
-        if isinstance(answer, Exception):
-            raise answer
-        refinement.note(answer, problems)
+    return said
 
 
 async def _answer(refinement: Refinement, arguments: Arguments) -> object:

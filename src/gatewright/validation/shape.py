@@ -13,11 +13,24 @@ from typing import Any
 
 from gatewright.validation.values import is_array, is_object
 
-__all__ = ["Kind", "Shape", "lazy", "shape"]
+__all__ = [
+    "INSIDE",
+    "SEVERAL",
+    "Kind",
+    "Schema",
+    "Shape",
+    "fields_of",
+    "is_fields",
+    "items_of",
+    "lazy",
+    "members_of",
+    "shape",
+    "unwrapped",
+]
 
 Schema = Mapping[str, Any]
 
-_INSIDE = {
+INSIDE = {
     "custom-error": "schema",
     "dataclass": "schema",
     "default": "schema",
@@ -30,8 +43,12 @@ _INSIDE = {
     "model": "schema",
     "nullable": "schema",
 }
+"""What does not change the shape, with the key of what is inside."""
+
 _FIELDS = frozenset({"dataclass-args", "model-fields", "typed-dict"})
-_SEVERAL = frozenset({"deque", "frozenset", "list", "set", "tuple"})
+SEVERAL = frozenset({"deque", "frozenset", "list", "set", "tuple"})
+"""What takes a name more than once."""
+
 _DEEP = frozenset({"arguments", "call", "counter", "named-tuple", "tagged-union"})
 _OPAQUE = frozenset({"default", "metadata"})
 
@@ -65,7 +82,7 @@ class Shape:
 def shape(schema: Schema) -> Shape:
     """Return the shape of a core schema."""
     refs: dict[str, Schema] = {}
-    core, config = _unwrapped(schema, refs)
+    core, config = unwrapped(schema, refs)
     if core["type"] not in _FIELDS:
         return Shape(_kind(core, refs))
     extras = core.get("extra_behavior") or config.get("extra_fields_behavior") or "ignore"
@@ -81,7 +98,7 @@ def lazy(schema: object) -> bool:
     return is_array(schema) and any(lazy(part) for part in schema)
 
 
-def _unwrapped(schema: Schema, refs: dict[str, Schema]) -> tuple[Schema, Mapping[str, Any]]:
+def unwrapped(schema: Schema, refs: dict[str, Schema]) -> tuple[Schema, Mapping[str, Any]]:
     """Peel what does not change the shape; return the core, and the configuration met on the way."""
     config: dict[str, Any] = {}
     while True:
@@ -92,18 +109,18 @@ def _unwrapped(schema: Schema, refs: dict[str, Schema]) -> tuple[Schema, Mapping
             schema = refs[schema["schema_ref"]]
         elif kind == "chain":
             schema = schema["steps"][0]
-        elif kind in _INSIDE:
-            schema = schema[_INSIDE[kind]]
+        elif kind in INSIDE:
+            schema = schema[INSIDE[kind]]
         else:
             return schema, config
 
 
 def _kind(schema: Schema, refs: dict[str, Schema]) -> Kind:
-    schema, _ = _unwrapped(schema, refs)
+    schema, _ = unwrapped(schema, refs)
     kind: str = schema["type"]
-    if kind in _SEVERAL:
+    if kind in SEVERAL:
         # One look inside is enough, and a type that holds itself has no last one.
-        return Kind.DEEP if any(_contains(item, refs) for item in _items(schema)) else Kind.SEVERAL
+        return Kind.DEEP if any(_contains(item, refs) for item in items_of(schema)) else Kind.SEVERAL
     if kind == "union":
         kinds = {_kind(choice[0] if is_array(choice) else choice, refs) for choice in schema["choices"]}
         if kinds & {Kind.DEEP, Kind.FIELDS}:
@@ -115,19 +132,42 @@ def _kind(schema: Schema, refs: dict[str, Schema]) -> Kind:
 
 
 def _contains(schema: Schema, refs: dict[str, Schema]) -> bool:
-    kind: str = _unwrapped(schema, refs)[0]["type"]
-    return kind in _FIELDS or kind in _SEVERAL or kind in _DEEP or kind.endswith("dict")
+    kind: str = unwrapped(schema, refs)[0]["type"]
+    return kind in _FIELDS or kind in SEVERAL or kind in _DEEP or kind.endswith("dict")
 
 
-def _items(schema: Schema) -> Sequence[Schema]:
+def items_of(schema: Schema) -> Sequence[Schema]:
+    """Return the schemas of what stands in a list."""
     items: Any = schema.get("items_schema", [])
     return items if is_array(items) else [items]
 
 
+def members_of(core: Schema) -> Sequence[tuple[str, Schema]]:
+    """Return the members of a named tuple, which older pydantic calls with arguments."""
+    arguments: Schema = core.get("arguments_schema", {})
+    members: Any = core.get("fields", arguments.get("arguments_schema", ()))
+    return [(member["name"], member["schema"]) for member in members if is_object(member)]
+
+
+def is_fields(core: Schema) -> bool:
+    """Say whether a core schema has named fields."""
+    return core["type"] in _FIELDS
+
+
+def fields_of(core: Schema, config: Mapping[str, Any]) -> Iterator[tuple[str, Schema, bool]]:
+    """Yield every name that the input may use, with the field's schema, and whether it is the start of a path."""
+    for name, item in _pairs(core["fields"]):
+        for alias in _names(name, item.get("validation_alias"), config):
+            yield (alias, item["schema"], False) if isinstance(alias, str) else (alias[0], item["schema"], True)
+
+
+def _pairs(fields: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    return list(fields.items()) if is_object(fields) else [(item["name"], item) for item in fields]
+
+
 def _named(fields: Any, config: Mapping[str, Any], refs: dict[str, Schema]) -> Iterator[tuple[str, Kind, bool]]:
     """Yield the names of each field, with what it takes and whether it has to be there under just this name."""
-    pairs = fields.items() if is_object(fields) else [(item["name"], item) for item in fields]
-    for name, item in pairs:
+    for name, item in _pairs(fields):
         kind = _kind(item["schema"], refs)
         aliases = _names(name, item.get("validation_alias"), config)
         needed = len(aliases) == 1 and item["schema"]["type"] != "default" and item.get("required", True)

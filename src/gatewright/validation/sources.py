@@ -10,14 +10,18 @@ __all__ = [
     "SOURCES",
     "Body",
     "Cookie",
+    "File",
     "Form",
     "FromBody",
     "FromCookie",
+    "FromFile",
     "FromForm",
     "FromHeader",
+    "FromInput",
     "FromPath",
     "FromQuery",
     "Header",
+    "Input",
     "Path",
     "Query",
     "Source",
@@ -47,9 +51,21 @@ class Body(Source):
 
 
 class Form(Source):
-    """The request body, as a form: URL-encoded, or multipart without files."""
+    """The request body, as a form: URL-encoded, or multipart."""
 
     place = "form"
+
+
+class Input(Source):
+    """The request body, as a form or as JSON: whatever the client sends."""
+
+    place = "input"
+
+
+class File(Source):
+    """The files of a multipart form."""
+
+    place = "file"
 
 
 class Query(Source):
@@ -76,7 +92,7 @@ class Cookie(Source):
     place = "cookie"
 
 
-SOURCES = (Body, Form, Query, Path, Header, Cookie)
+SOURCES = (Body, Form, Input, File, Query, Path, Header, Cookie)
 
 FromBody: TypeAlias = Annotated[T, Body()]
 """Read a parameter from the JSON body; the body is one value of this type.
@@ -86,6 +102,12 @@ JSON has no NaN. `1e999` is infinite, as RFC 8259, section 6, leaves open: write
 
 FromForm: TypeAlias = Annotated[T, Form()]
 """Read a parameter from the form: a model takes all of it, anything else the entry of the parameter's name."""
+
+FromFile: TypeAlias = Annotated[T, File()]
+"""Read a file, or a list of files, from a multipart form: `FromFile[UploadFile]`; closed when the call is over."""
+
+FromInput: TypeAlias = Annotated[T, Input()]
+"""Read a parameter from the body, whether that is a form or JSON; a model takes all of it."""
 
 FromQuery: TypeAlias = Annotated[T, Query()]
 """Read a parameter from the query string: a model takes all of it, a list every entry of its name."""

@@ -157,7 +157,7 @@ async def test_a_bearer_needs_no_token() -> None:
         ([("x-csrf-token", "{0}"), ("x-csrf-token", "{0}")], None, "X-CSRF-Token or csrf_token more than once"),
         ([("x-csrf-token", "{1}")], None, "X-CSRF-Token or csrf_token of another session"),
         ([("x-csrf-token", "\xff")], None, "X-CSRF-Token or csrf_token of another session"),
-        ([("content-type", "multipart/form-data; boundary=x")], [("csrf_token", "{0}")], "a multipart form without"),
+        ([("content-type", "multipart/form-data; boundary=x")], [("csrf_token", "{0}")], "neither X-CSRF-Token nor"),
         ([("content-type", "application/json")], [("csrf_token", "{0}")], "neither X-CSRF-Token nor csrf_token"),
         ([("content-type", FORM), ("content-type", FORM)], [("csrf_token", "{0}")], "neither X-CSRF-Token nor csrf_"),
         ([], [("csrf_token", "{0}"), *[("x", "1")] * 1000], "neither X-CSRF-Token nor csrf_"),
@@ -216,6 +216,19 @@ async def test_a_form_carries_the_token_in_a_field(target: Any, kind: str) -> No
     headers = {"content-type": kind}
     reply = await call(target, method="POST", headers=headers, form=form, cookies=kept, gate=gate)
     assert (reply.status, reply.json["data"]) == (200, "Zoë & Söhne")
+
+
+async def test_a_form_with_a_file_carries_the_token_too() -> None:
+    """A page without a script cannot send a header, and one that uploads a picture has no other form."""
+    gate = make_gate()
+    kept = cookies(gate)
+    parts = {'name="csrf_token"': await token_for(gate, kept), 'name="picture"; filename="me.png"': "pixels"}
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts.items())
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    for ending, allowed in (("--x--\r\n", True), ("", False)):
+        sent = (body + ending).encode()
+        reply = await call(change, method="POST", headers=headers, data=sent, cookies=kept, gate=gate)
+        assert (reply.status == 200) is allowed
 
 
 async def test_a_form_is_read_under_the_cap() -> None:

@@ -397,7 +397,8 @@ async def test_a_server_that_crashes_while_the_work_is_done(place: Place, worker
                 await anyio.lowlevel.checkpoint()
     worker.work = nothing
     if place.joined:
-        assert replies[0].status == 500
+        # A server that is gone may be back soon; a file that was taken away is nothing that anybody could foresee.
+        assert replies[0].status == (500 if place.server is None else 503)
         assert len(worker.logged("webhook_not_released")) == 1
         place.let_pass(LEASE)
         assert said(await worker.take(place.delivery())) == HANDLED

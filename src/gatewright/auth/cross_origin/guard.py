@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 from gatewright._core.decorate import Decorator, guarded_by
 from gatewright._core.guard import Entering, Guard
+from gatewright._core.methods import SAFE_METHODS
 from gatewright._core.origins import origins
 from gatewright._core.phase import Phase
 from gatewright._core.principal import Principal
 from gatewright._core.security import tell
 from gatewright.auth.authenticator import Identified
-from gatewright.auth.cross_origin.origin import ASKED_FOR, MISSING, SAFE_METHODS, Finding, judge
+from gatewright.auth.cross_origin.origin import ASKED_FOR, MISSING, Finding, judge
 from gatewright.errors import ConfigurationError, Forbidden
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gatewright._core.gate import Gate
     from gatewright.auth.cross_origin.token import SessionTokens
 
-__all__ = ["IMPLIED", "CrossOrigin", "check_origin", "cross_origin"]
+__all__ = ["FOR_FORMS", "IMPLIED", "CrossOrigin", "check_origin", "cross_origin"]
 
 Missing = Literal["allow", "deny", "token"]
 Mode = Literal["enforce", "report"]
@@ -58,7 +59,8 @@ class CrossOrigin(Guard):
         trusted: as there.
         missing: as there.
         mode: as there.
-        implied: whether nobody wrote it, so that only calls are judged whose credential a browser may have attached.
+        implied: whether nobody wrote it, so that it yields to one that somebody wrote.
+        ambient_only: whether only calls are judged whose credential a browser may have attached.
     """
 
     name = "cross_origin"
@@ -68,6 +70,7 @@ class CrossOrigin(Guard):
     missing: Missing = "allow"
     mode: Mode = "enforce"
     implied: bool = False
+    ambient_only: bool = False
     needs: tuple[Hashable, ...] = field(default=(), init=False, compare=False)
     reads_first: bool = field(default=False, init=False, compare=False)
 
@@ -85,12 +88,17 @@ class CrossOrigin(Guard):
         said = [f"trusted={sorted(self.trusted)!r}"] if self.trusted else []
         said += [f"missing={self.missing!r}"] if self.missing != "allow" else []
         said += [f"mode={self.mode!r}"] if self.mode != "enforce" else []
-        return f"cross_origin({', '.join(said)})" + " for ambient credentials" * self.implied
+        return f"cross_origin({', '.join(said)})" + " for ambient credentials" * self.ambient_only
+
+    def yields_to(self, other: Guard) -> bool:
+        """Make room for what somebody wrote and, where nobody did, for what judges more."""
+        if not (self.implied and isinstance(other, CrossOrigin)):
+            return False
+        return not other.implied or (self.ambient_only and not other.ambient_only)
 
     def merge(self, others: Sequence[Self]) -> Sequence[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # Self is this class
-        """Put what was written in the place of what is implied; what was written counts all."""
-        written = [guard for guard in (self, *others) if not guard.implied]
-        return list(dict.fromkeys(written)) or (self,)
+        """Count equal ones once."""
+        return list(dict.fromkeys((self, *others)))
 
     def same_as(self, other: Guard) -> bool:
         """Say no: further out, another credential may have been used. What was judged is noted on the call."""
@@ -98,7 +106,7 @@ class CrossOrigin(Guard):
 
     def bind(self, gate: Gate) -> Guard:
         """Take the gate's trusted origins, and its keys for tokens."""
-        rule = CrossOrigin(self.trusted | gate.trusted_origins, self.missing, self.mode, self.implied)
+        rule = replace(self, trusted=self.trusted | gate.trusted_origins)
         if self.missing != "token":
             return _Judging(rule)
         from gatewright.auth.cross_origin.token import SessionTokens
@@ -106,8 +114,11 @@ class CrossOrigin(Guard):
         return _Asking(rule, SessionTokens(gate.require_keys(repr(self))))
 
 
-IMPLIED: Final = CrossOrigin(implied=True)
+IMPLIED: Final = CrossOrigin(implied=True, ambient_only=True)
 """What `with_auth` adds where one of its credentials is ambient."""
+
+FOR_FORMS: Final = CrossOrigin(implied=True)
+"""What a form's handler gets, which may be one to log in with: no credential came along yet."""
 
 
 def check_origin(call: Call) -> None:
@@ -151,10 +162,11 @@ class _Judging(Guard):
         judged = _judged_by(call)
         identified: Identified | None = None if call.provided is None else call.provided.get(Identified)
         used = None if identified is None else identified.authenticator
-        if self.rule.implied:
+        if self.rule.ambient_only:
             # No `Vary` yet: whoever is known gets answers that nothing stores.
             return used is not None and used.ambient and not _covers(judged, call.gate, self.rule)
-        if (call.gate, self.rule) in judged or (used is not None and not used.ambient):
+        known = _covers(judged, call.gate, self.rule) if self.rule.implied else (call.gate, self.rule) in judged
+        if known or (used is not None and not used.ambient):
             return False
         call.provide(_Judged, (*judged, (call.gate, self.rule)))
         call.added.append(_VARY)

@@ -7,10 +7,7 @@ from typing import Final, NamedTuple
 
 from gatewright._core.origins import is_served, parse_origin
 
-__all__ = ["ASKED_FOR", "MISSING", "SAFE_METHODS", "Finding", "judge"]
-
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing (RFC 9110, section 9.2.1), and that other sites may well use: a link is a GET."""
+__all__ = ["ASKED_FOR", "MISSING", "Finding", "judge"]
 
 _OWN = (b"same-origin", b"none")
 _OTHERS = {b"same-site": "another origin of this site", b"cross-site": "another site"}

@@ -7,8 +7,9 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
+from gatewright._core.form_field import UnreadableFormError, form_field
+from gatewright._core.hidden import TOKEN
 from gatewright.errors import Unauthorized
 
 if TYPE_CHECKING:
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["FIELD", "HEADER", "SessionTokens", "csrf_token", "token_problem"]
 
 HEADER = "X-CSRF-Token"
-FIELD = "csrf_token"
+FIELD = TOKEN
 
 _HEADER = HEADER.lower().encode()
 _PURPOSE = b"gatewright.csrf"
 _BYTES = 32
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{86}")
-_FORM, _MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
-_MOST = 1_000
 
 
 def csrf_token(call: Call) -> str:
@@ -32,7 +31,7 @@ def csrf_token(call: Call) -> str:
 
     It belongs to the caller's session: it is worth nothing in another one, nor after the next login. Every call makes
     another text of it, so that compression does not give it away (the BREACH attack). Let the page send it back in the
-    header `X-CSRF-Token`, or in the field `csrf_token` of a form that is not multipart.
+    header `X-CSRF-Token`, or in the field `csrf_token` of a form.
 
     Raises:
         Unauthorized: where the caller has no session; a token that belongs to nobody would protect nobody.
@@ -86,23 +85,18 @@ async def token_problem(call: Call, tokens: SessionTokens) -> str | None:
     if sid is None:
         return "no session that a token could belong to"
     given = call.header_values(_HEADER)
-    if not given and not call.is_websocket:
-        kind = (call.header(b"content-type") or b"").partition(b";")[0].strip(b" \t").lower()
-        if kind == _MULTIPART:
-            return f"a multipart form without {HEADER}; its fields are not read"
-        given = _fields(await call.body()) if kind == _FORM else []
+    if not given:
+        given = await _in_form(call)
     if len(given) != 1:
         return f"{HEADER} or {FIELD} more than once" if given else f"neither {HEADER} nor {FIELD}"
     return None if tokens.fits(given[0], sid) else f"{HEADER} or {FIELD} of another session"
 
 
-def _fields(body: bytes) -> list[bytes]:
+async def _in_form(call: Call) -> list[bytes]:
     try:
-        pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST)
-    except ValueError:
-        # More fields than that; a form that a page shows has fewer.
+        return [value.encode("ascii", "replace") for value in await form_field(call, FIELD)]
+    except UnreadableFormError:
         return []
-    return [value.encode("ascii", "replace") for name, value in pairs if name == FIELD]
 
 
 def _proof(key: bytes, sid: str) -> bytes:

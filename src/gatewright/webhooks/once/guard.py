@@ -51,6 +51,7 @@ class HandleOnce(Surround):
     phase = Phase.REPLAY
     provides: ClassVar[tuple[Hashable, ...]] = (Claim,)
     single = True
+    remembers = True
 
     rules: Once
     scheme: Scheme

@@ -1,0 +1,1 @@
+"""Failures of databases and of services behind this one."""
