@@ -97,6 +97,8 @@ if TYPE_CHECKING:
     from gatewright.auth import with_auth as with_auth
     from gatewright.concurrency import limit_concurrency as limit_concurrency
     from gatewright.idempotency import idempotent as idempotent
+    from gatewright.transactions import Transaction as Transaction
+    from gatewright.transactions import transactional as transactional
     from gatewright.webhooks import Verified as Verified
     from gatewright.webhooks import verify_webhook as verify_webhook
 
@@ -152,6 +154,7 @@ __all__ = [
     "SessionCookie",
     "Storage",
     "TooManyRequests",
+    "Transaction",
     "Unauthorized",
     "UnsupportedMedia",
     "Verified",
@@ -181,6 +184,7 @@ __all__ = [
     "scopes",
     "security_headers",
     "timeout",
+    "transactional",
     "validate",
     "verify_webhook",
     "with_auth",
@@ -205,6 +209,8 @@ _LATE = {
     "with_auth": "auth",
     "limit_concurrency": "concurrency",
     "idempotent": "idempotency",
+    "Transaction": "transactions",
+    "transactional": "transactions",
     "Verified": "webhooks",
     "verify_webhook": "webhooks",
 }
