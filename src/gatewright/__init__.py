@@ -80,6 +80,10 @@ from gatewright.validation import FromQuery as FromQuery
 from gatewright.validation import validate as validate
 
 if TYPE_CHECKING:
+    from gatewright.actions import ActionState as ActionState
+    from gatewright.actions import Previous as Previous
+    from gatewright.actions import action as action
+    from gatewright.actions import hidden_fields as hidden_fields
     from gatewright.auth import ApiKey as ApiKey
     from gatewright.auth import BearerToken as BearerToken
     from gatewright.auth import Owned as Owned
@@ -103,6 +107,7 @@ if TYPE_CHECKING:
     from gatewright.webhooks import verify_webhook as verify_webhook
 
 __all__ = [
+    "ActionState",
     "ApiError",
     "ApiKey",
     "Attempts",
@@ -146,6 +151,7 @@ __all__ = [
     "PageParams",
     "PayloadTooLarge",
     "Phase",
+    "Previous",
     "Principal",
     "Redirect",
     "RequestTimeout",
@@ -158,6 +164,7 @@ __all__ = [
     "Unauthorized",
     "UnsupportedMedia",
     "Verified",
+    "action",
     "by_address",
     "by_header",
     "by_principal",
@@ -166,6 +173,7 @@ __all__ = [
     "cross_origin",
     "err",
     "fresh",
+    "hidden_fields",
     "idempotent",
     "is_self",
     "limit_body",
@@ -192,6 +200,10 @@ __all__ = [
 ]
 
 _LATE = {
+    "ActionState": "actions",
+    "Previous": "actions",
+    "action": "actions",
+    "hidden_fields": "actions",
     "ApiKey": "auth",
     "BearerToken": "auth",
     "Owned": "auth",

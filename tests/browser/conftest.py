@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tour_http import Request, Server
+from tour_http import Reply, Request, Server
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-ADA = {"name": "ada", "email": "ada@example.com", "password": "a long enough passphrase"}
+from tests.browser.driving import Tab, session_of
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "docs" / "examples"
+ADA, BOB, CAROL = (
+    {"name": name, "email": f"{name}@example.com", "password": "a long enough passphrase"}
+    for name in ("ada", "bob", "carol")
+)
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 
 
@@ -37,15 +44,45 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def blog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the blog, make Ada an account, and return where the blog is."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve the blog, with a few pages beside it, and make some people accounts."""
     folder = tmp_path_factory.mktemp("blog")
-    environment = {"BLOG_DATABASE": str(folder / "blog.db")}
-    with Server("blog.app:app", EXAMPLES, environment, folder / "log") as server:
-        account = json.dumps(ADA).encode()
-        reply = server.send(Request("POST", "/api/auth/register", {"Content-Type": "application/json"}, account))
-        assert reply.status < 300, reply
-        yield server.url
+    path = os.pathsep.join([str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {"BLOG_DATABASE": str(folder / "blog.db"), "PYTHONPATH": path}
+    with Server("around_the_blog:app", HERE, environment, folder / "log") as server:
+        for account in (ADA, BOB, CAROL):
+            posted(server, "/api/auth/register", account)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def blog(server: Server) -> str:
+    """Return where the blog is."""
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def sessions(server: Server) -> dict[str, str]:
+    """Log everybody in once, and return their sessions by their names; the form may be used only so often."""
+    replies = {account["name"]: posted(server, "/api/auth/login", account) for account in (ADA, BOB, CAROL)}
+    return {name: session_of(reply) for name, reply in replies.items()}
+
+
+def posted(server: Server, path: str, sent: dict[str, str]) -> Reply:
+    """Send JSON, which has to succeed."""
+    reply = server.send(Request("POST", path, {"Content-Type": "application/json"}, json.dumps(sent).encode()))
+    assert reply.status < 300, reply
+    return reply
+
+
+@pytest.fixture
+def tab(chromium: Any, blog: str) -> Iterator[Tab]:
+    """Return a tab without cookies."""
+    chromium.get("about:blank")
+    tab = Tab(chromium, blog)
+    tab.forget()
+    yield tab
+    tab.scripts(run=True)
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
