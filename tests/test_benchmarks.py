@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -25,7 +26,9 @@ from tests.benchmarks import (
     limiter,
     logins,
     ours,
+    pages,
     refusals,
+    sources,
     webhooks,
     whoami_ours,
 )
@@ -120,6 +123,33 @@ def test_every_candidate_takes_what_stripe_signed_and_nothing_else(name: str) ->
     )
 
 
+def test_every_way_to_a_page_leads_to_the_same_rows() -> None:
+    """By number and by cursor, at every depth; backward, to the rows before."""
+    with pages.furnished(1_000) as url:
+        for depth in pages.DEPTHS:
+            skipped = int(1_000 * depth)
+            forward = {way: pages.found(way, url, skipped) for way in pages.WAYS if "before" not in way}
+            assert len(forward) == 3 and len(set(map(tuple, forward.values()))) == 1
+            assert all(len(ids) == 10 for ids in forward.values())
+        (back,) = [pages.found(way, url, 500) for way in pages.WAYS if "before" in way]
+        (on,) = [pages.found(way, url, 489) for way in pages.WAYS if "after" in way]
+        assert back == on
+
+
+@pytest.mark.parametrize("source", sources.SOURCES)
+@pytest.mark.parametrize("name", sources.MAKERS)
+def test_every_candidate_reads_the_same_from_every_source(name: str, source: str) -> None:
+    """The same data back, ours in its envelope; a count that is too small, or no number, is the client's mistake."""
+    sent = sources.SOURCES[source]
+    with unheard():
+        app = sources.MAKERS[name](source)
+        good = asyncio.run(sources.asked(app, sent))
+        wrong = [asyncio.run(sources.asked(app, sent.with_count(count))).status for count in ("0", "1.5")]
+    data = json.loads(good.body)
+    assert (good.status, data.get("data", data)) == (200, {"name": "tea", "count": 7, "ratio": 0.5})
+    assert all(400 <= status < 500 for status in wrong), wrong
+
+
 def test_every_candidate_is_compared_with_one_that_takes_part() -> None:
     """What its stack costs without a credential, and what its peer adds to that."""
     for one in CANDIDATES.values():
@@ -175,6 +205,8 @@ def test_the_body_has_the_size_that_the_work_names() -> None:
         credentials.table,
         partial(logins.table, hasher=CHEAP, logins=2),
         partial(enumeration.table, hashers=CHEAP_HASHERS, floor=0.001),
+        sources.table,
+        partial(pages.table, rows=1_000),
         partial(imports.table, imports={"nothing": "pass", "json": "import json"}),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from blog import accounts, pages, posts, settings, supporters, users
 from blog.access import administrator, own_account, own_post
-from blog.db import Post, User
+from blog.db import Database, Post, User, sessions
 from blog.gate import gate, session
 from blog.limits import reading
 from blog.routes import lifespan
@@ -45,6 +45,7 @@ from gatewright import (
     protect,
     public,
     require,
+    transactional,
     validate,
     verify_webhook,
     with_auth,
@@ -64,9 +65,10 @@ UserInPath = Annotated[User, Depends(users.find)]
 @cross_origin()
 @with_rate_limit("10/minute")
 @validate
-async def register(body: FromBody[Registration]) -> Result[UserOut]:
+@transactional(sessions)
+async def register(body: FromBody[Registration], db: Database) -> Result[UserOut]:
     """Make an account."""
-    return ok(await accounts.register(body))
+    return ok(await accounts.register(db, body))
 
 
 @router.post("/auth/login")
@@ -89,11 +91,12 @@ async def logout(call: Call, response: Response) -> None:
 @router.post("/auth/password", status_code=204)
 @with_auth(session)
 @validate
+@transactional(sessions)
 async def change_password(
-    body: FromBody[PasswordChange], principal: Principal[User], call: Call, response: Response
+    body: FromBody[PasswordChange], principal: Principal[User], call: Call, response: Response, db: Database
 ) -> None:
     """Change one's own password, and log out everywhere else."""
-    for cookie in await accounts.change_password(call, users.of(principal), body):
+    for cookie in await accounts.change_password(db, call, users.of(principal), body):
         gate.set_cookie(response, cookie)
 
 
@@ -120,17 +123,19 @@ async def read_user(user: UserInPath) -> Result[UserOut]:
 @with_auth(session)
 @require(administrator | own_account)
 @validate
-async def update_user(user: UserInPath, body: FromBody[UserChanges]) -> Result[UserOut]:
+@transactional(sessions)
+async def update_user(user: UserInPath, body: FromBody[UserChanges], db: Database) -> Result[UserOut]:
     """Change one's own account or, as an administrator, any."""
-    return ok(await users.change(user, body))
+    return ok(await users.change(db, user, body))
 
 
 @router.delete("/users/{user_id}", status_code=204)
 @with_auth(session)
 @require(administrator | own_account)
-async def delete_user(user: UserInPath) -> None:
+@transactional(sessions)
+async def delete_user(user: UserInPath, db: Database) -> None:
     """Delete one's own account or, as an administrator, any."""
-    await users.delete(user)
+    await users.delete(db, user)
 
 
 # Posts
@@ -152,9 +157,10 @@ async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
 @idempotent()
 @with_auth(session)
 @validate
-async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[PostOut]:
+@transactional(sessions)
+async def create_post(body: FromBody[PostIn], principal: Principal, db: Database) -> Result[PostOut]:
     """Publish a post."""
-    return ok(await posts.create(body, author=principal.sub))
+    return ok(await posts.create(db, body, author=principal.sub))
 
 
 @router.get("/posts/{post_id}")
@@ -169,17 +175,19 @@ async def read_post(post_id: PostId) -> Result[PostOut]:
 @with_auth(session)
 @require(own_post)
 @validate
-async def update_post(post: Owned[Post], body: FromBody[PostChanges]) -> Result[PostOut]:
+@transactional(sessions)
+async def update_post(post: Owned[Post], body: FromBody[PostChanges], db: Database) -> Result[PostOut]:
     """Change one's own post."""
-    return ok(await posts.change(post, body))
+    return ok(await posts.change(db, post, body))
 
 
 @router.delete("/posts/{post_id}", status_code=204)
 @with_auth(session)
 @require(administrator | own_post)
-async def delete_post(post: Owned[Post]) -> None:
+@transactional(sessions)
+async def delete_post(post: Owned[Post], db: Database) -> None:
     """Delete one's own post or, as an administrator, any."""
-    await posts.delete(post)
+    await posts.delete(db, post)
 
 
 # Webhooks
@@ -187,9 +195,10 @@ async def delete_post(post: Owned[Post]) -> None:
 
 @router.post("/webhooks/stripe")
 @verify_webhook(stripe(), secrets=settings.STRIPE_SECRET, once=True)
-async def stripe_webhook(event: Event[supporters.StripeEvent]) -> Result[None]:
+@transactional(sessions)
+async def stripe_webhook(event: Event[supporters.StripeEvent], db: Database) -> Result[None]:
     """Follow what Stripe says."""
-    await supporters.follow(event)
+    await supporters.follow(db, event)
     return ok()
 
 

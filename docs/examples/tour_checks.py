@@ -14,6 +14,7 @@ from stripe import WebhookSignature
 from tour_http import Reply, Request
 
 SESSION = "__Host-session"
+FOR_A_PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
 
 
 class Blog(Protocol):
@@ -103,6 +104,16 @@ def sent_to(place: str) -> tuple[Check, Check]:
 def shows(text: str) -> Check:
     """Expect a page with this in it."""
     return Check(text, lambda reply: text if text.encode() in reply.body else "another page")
+
+
+def hides(text: str) -> Check:
+    """Expect a page without this in it."""
+    return Check(f"not {text}", lambda reply: f"{'' if text.encode() in reply.body else 'not '}{text}")
+
+
+def stale(*names: str) -> Check:
+    """Expect the envelope to say what is out of date now."""
+    return Check(_listed("stale", names), lambda reply: _listed("stale", reply.json.get("invalidated") or ()))
 
 
 def limit(amount: int) -> Check:
@@ -229,6 +240,18 @@ class Visit:
             )
         )
         return reply
+
+    def browse(
+        self,
+        title: str,
+        method: str,
+        path: str,
+        *checks: Check,
+        form: Mapping[str, str] | None = None,
+        session: Session | None = None,
+    ) -> Reply:
+        """Send one request as a browser does that shows what it gets, and compare."""
+        return self.step(title, method, path, *checks, form=form, headers=FOR_A_PAGE, session=session, enveloped=False)
 
     def stripe(
         self, title: str, event: object, *checks: Check, age: int = 0, secret: str = "", enveloped: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 
 from tour_checks import (
     Check,
@@ -18,20 +17,10 @@ from tour_checks import (
     items,
     limit,
     refused,
-    sent_to,
-    shows,
     status,
 )
-
-ADMIN = {"email": "admin@example.com", "password": "an admin's long password"}
-ADA = {"name": "ada", "email": "ada@example.com", "password": "a long password of ada"}
-BOB = {"name": "bob", "email": "bob@example.com", "password": "a long password of bob"}
-COOKIE = "Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax"
-CLEARED = "Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
-
-# What browsers say of a request that a page of another site makes them send; and of one for a page to show.
-FROM_ELSEWHERE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
-FOR_A_PAGE = {"Accept": "text/html"}
+from tour_pages import pages
+from tour_people import ADA, ADMIN, BOB, CLEARED, COOKIE, FROM_ELSEWHERE, credentials
 
 
 def environment(database: str) -> dict[str, str]:
@@ -91,22 +80,18 @@ def sessions(visit: Visit) -> None:
         "wrong password": ADA | {"password": BOB["password"]},
         "unknown account": BOB | {"email": "nobody@example.com"},
     }.items():
-        visit.step(title, "POST", path, *wrong, challenge, send=_credentials(given))
+        visit.step(title, "POST", path, *wrong, challenge, send=credentials(given))
     foreign = refused(403, "cross_origin")
-    visit.step("from another site", "POST", path, *foreign, send=_credentials(ADA), headers=FROM_ELSEWHERE)
+    visit.step("from another site", "POST", path, *foreign, send=credentials(ADA), headers=FROM_ELSEWHERE)
     for whose, given in {"ada": ADA, "bob": BOB, "admin": ADMIN}.items():
-        reply = visit.step(f"log in: {whose}", "POST", path, status(200), cookie(COOKIE), send=_credentials(given))
+        reply = visit.step(f"log in: {whose}", "POST", path, status(200), cookie(COOKIE), send=credentials(given))
         visit.sessions[whose] = Session.begun(whose, reply)
-    guess = _credentials(BOB | {"email": "nobody@example.com"})
+    guess = credentials(BOB | {"email": "nobody@example.com"})
     for title in ("second", "third", "fourth", "fifth"):
         visit.step(f"the {title} wrong password", "POST", path, *wrong, limit(30), send=guess)
     wait = header("Retry-After", r"\d+", "<seconds>")
     visit.step("locked, though there is no such account", "POST", path, *refused(429, "locked_out"), wait, send=guess)
-    visit.step("other accounts are not", "POST", path, status(200), cookie(COOKIE), send=_credentials(ADA))
-
-
-def _credentials(of: Mapping[str, str]) -> dict[str, str]:
-    return {"email": of["email"], "password": of["password"]}
+    visit.step("other accounts are not", "POST", path, status(200), cookie(COOKIE), send=credentials(ADA))
 
 
 def publishing(visit: Visit) -> int:
@@ -225,7 +210,7 @@ def passwords(visit: Visit, bob_id: str) -> None:
     """Change a password, and be logged out everywhere else."""
     path, bob, of_bob = "/api/auth/password", visit.sessions["bob"], f"/api/users/{bob_id}"
     log_in, over = "/api/auth/login", refused(401, "invalid_token")
-    reply = visit.step("log in on a phone", "POST", log_in, status(200), cookie(COOKIE), send=_credentials(BOB))
+    reply = visit.step("log in on a phone", "POST", log_in, status(200), cookie(COOKIE), send=credentials(BOB))
     phone = Session.begun("bob's phone", reply)
     change = {"current": BOB["password"], "new": "another long password"}
     wrong, problem = refused(401, "login_failed"), refused(400, "validation_failed")
@@ -239,41 +224,7 @@ def passwords(visit: Visit, bob_id: str) -> None:
     visit.step("the phone is logged out", "GET", of_bob, *over, session=phone)
     visit.step("the cookie of before is void", "GET", of_bob, *over, session=bob)
     visit.step("the new one is good", "GET", of_bob, status(200), session=visit.sessions["bob"])
-    visit.step("the old password is not", "POST", log_in, *wrong, send=_credentials(BOB))
-
-
-def pages(visit: Visit) -> None:
-    """Go where browsers go: to a page, to the form, back to the page, and out."""
-    log_in, me, log_out = "/login", "/me", "/logout"
-    lost: tuple[Check, ...] = sent_to("/login?next=/me")
-    visit.step("a program asks for a page", "GET", me, *refused(401, "unauthorized"))
-    visit.step("a browser is sent to the form", "GET", me, *lost, headers=FOR_A_PAGE, enveloped=False)
-    policy = header("Content-Security-Policy", ".*form-action 'self'.*", "...form-action 'self'...")
-    back = shows('name="next" value="/me"')
-    visit.step("the form", "GET", "/login?next=/me", status(200), policy, back, enveloped=False)
-    given = _credentials(ADA)
-    for title, number, form in (
-        ("a wrong password", 401, given | {"password": BOB["password"]}),
-        ("what is locked for programs", 429, given | {"email": "nobody@example.com"}),
-    ):
-        again = (status(number), limit(30), shows('role="alert"'), shows(form["email"]))
-        visit.step(title, "POST", log_in, *again, form=form, enveloped=False)
-    foreign = refused(403, "cross_origin")
-    visit.step("another site logs one in", "POST", log_in, *foreign, form=given, headers=FROM_ELSEWHERE)
-    away = given | {"next": "//evil.example/"}
-    visit.step("no way to elsewhere", "POST", log_in, *sent_to(me), form=away, enveloped=False)
-    known = given | {"next": "/me?tab=2"}
-    reply = visit.step(
-        "the password", "POST", log_in, *sent_to("/me?tab=2"), cookie(COOKIE), form=known, enveloped=False
-    )
-    ada = Session.begun("ada, in a browser", reply)
-    page = (status(200), shows("Hello, ada."), header("Cache-Control", "no-store"))
-    visit.step("the page", "GET", me, *page, session=ada, enveloped=False)
-    visit.step("another site logs one out", "POST", log_out, *foreign, headers=FROM_ELSEWHERE, session=ada)
-    visit.step("which it did not", "GET", me, *page, session=ada, enveloped=False)
-    cleared = cookie(CLEARED, value="")
-    visit.step("log out", "POST", log_out, *sent_to(log_in), cleared, session=ada, enveloped=False)
-    visit.step("a copy of the cookie is void", "GET", me, *lost, headers=FOR_A_PAGE, session=ada, enveloped=False)
+    visit.step("the old password is not", "POST", log_in, *wrong, send=credentials(BOB))
 
 
 def users(visit: Visit, ada_id: str, bob_id: str) -> None:
@@ -282,7 +233,7 @@ def users(visit: Visit, ada_id: str, bob_id: str) -> None:
     forbidden, of_ada, of_bob = refused(403, "forbidden"), f"/api/users/{ada_id}", f"/api/users/{bob_id}"
     visit.step("all users, without a session", "GET", "/api/users", *refused(401, "unauthorized"))
     visit.step("all users, as anybody", "GET", "/api/users", *forbidden, session=ada)
-    page = items(3, page=1, limit=10, total=3, totalPages=1)
+    page = items(4, page=1, limit=10, total=4, totalPages=1)
     visit.step("all users, as administrator", "GET", "/api/users", status(200), page, session=admin)
     visit.step("a user, without a session", "GET", of_ada, *refused(401, "unauthorized"))
     shown = fields("id", "is_supporter", "name")
@@ -342,7 +293,7 @@ def restarting(visit: Visit, ada_id: str) -> None:
     visit.step("after a restart: the old session", "GET", of_ada, status(200), data(name="lovelace"), session=old)
     visit.step("the posts", "GET", "/api/posts", status(200), items(2, page=1, limit=10, total=2, totalPages=1))
     path = "/api/auth/login"
-    reply = visit.step("the old account", "POST", path, status(200), cookie(COOKIE), send=_credentials(ADA))
+    reply = visit.step("the old account", "POST", path, status(200), cookie(COOKIE), send=credentials(ADA))
     visit.sessions["new"] = Session.begun("ada again", reply)
 
 

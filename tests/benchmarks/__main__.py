@@ -25,7 +25,10 @@ from tests.benchmarks import (
     logins,
     ours,
     over_redis,
+    pages,
     refusals,
+    sources,
+    transactions,
     webhooks,
 )
 from tests.benchmarks.candidates import creating
@@ -49,10 +52,13 @@ TABLES: dict[str, tuple[Callable[[Effort], Table], float]] = {
     "logins": (logins.table, 0.15),
     "enumeration": (enumeration.table, 0.5),
     "webhooks": (webhooks.table, 1),
+    "sources": (sources.table, 0.5),
+    "transactions": (transactions.table, 0.5),
+    "pages": (pages.table, 0.25),
     "imports": (imports.table, 0.5),
 }
 _PACKAGES = ("starlette", "pydantic", "fastapi", "slowapi", "limits", "itsdangerous", "structlog", "redis", "uvloop")
-_PACKAGES += ("joserfc", "pyjwt", "cryptography", "argon2-cffi", "bcrypt", "stripe")
+_PACKAGES += ("joserfc", "pyjwt", "cryptography", "argon2-cffi", "bcrypt", "stripe", "sqlalchemy", "asyncpg")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

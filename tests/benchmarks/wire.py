@@ -33,6 +33,7 @@ class Exchange:
         sends: the body.
         method: the method.
         path: what is asked for.
+        query: with which query.
 
     Attributes:
         status: the status of the answer; 0 before there is one.
@@ -40,12 +41,13 @@ class Exchange:
         body: its body.
     """
 
-    __slots__ = ("_given", "_method", "_path", "_sends", "body", "headers", "status")
+    __slots__ = ("_given", "_method", "_path", "_query", "_sends", "body", "headers", "status")
 
-    def __init__(self, sends: bytes, method: str = "POST", path: str = PATH) -> None:
+    def __init__(self, sends: bytes, method: str = "POST", path: str = PATH, query: bytes = b"") -> None:
         self._sends = sends
         self._method = method
         self._path = path
+        self._query = query
         self._given = False
         self.status = 0
         self.headers: Headers = []
@@ -76,7 +78,7 @@ class Exchange:
             "scheme": "http",
             "path": self._path,
             "raw_path": self._path.encode(),
-            "query_string": b"",
+            "query_string": self._query,
             "root_path": "",
             "headers": headers.copy(),
             "client": (f"10.0.0.{user + 1}", 40000),

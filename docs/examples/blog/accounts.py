@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from blog import settings, users
-from blog.db import User
+from blog.db import User, transaction
 from blog.gate import session
 from blog.limits import login_failures
 from blog.schemas import PasswordChange, Registration
@@ -30,7 +32,7 @@ login = Login(
 )
 
 
-async def register(new: Registration, *, is_admin: bool = False) -> User:
+async def register(db: AsyncSession, new: Registration, *, is_admin: bool = False) -> User:
     """Make an account.
 
     The address is looked up first, because a hash is expensive. Of two requests at the same time, the second fails
@@ -40,15 +42,15 @@ async def register(new: Registration, *, is_admin: bool = False) -> User:
     await passwords.check(password, context=[new.name, new.email])
     if await users.by_email(new.email):
         raise Conflict(users.EMAIL_TAKEN, details={"email": [users.EMAIL_TAKEN]})
-    return await users.add(new.name, new.email, await passwords.hash(password), is_admin=is_admin)
+    return await users.add(db, new.name, new.email, await passwords.hash(password), is_admin=is_admin)
 
 
-async def change_password(call: Call, user: User, change: PasswordChange) -> Sequence[Cookie]:
+async def change_password(db: AsyncSession, call: Call, user: User, change: PasswordChange) -> Sequence[Cookie]:
     """Keep another password, end every session that was begun with the old one, and return the cookie of a new one."""
     new = change.new.get_secret_value()
     await login.confirm(call, user, change.current.get_secret_value())
     await passwords.check(new, context=[user.name, user.email], field="new")
-    await users.keep_hash(user, await passwords.hash(new))
+    await users.keep_hash(db, user, await passwords.hash(new))
     await session.end_all(call, user.id)
     return (await login.sign_in(call, user)).cookies
 
@@ -58,4 +60,5 @@ async def add_administrator() -> None:
     email, password = settings.ADMIN_EMAIL, settings.ADMIN_PASSWORD
     if email and password and not await users.by_email(email):
         administrator = {"name": "admin", "email": email, "password": password}
-        await register(Registration.model_validate(administrator), is_admin=True)
+        async with transaction() as db:
+            await register(db, Registration.model_validate(administrator), is_admin=True)

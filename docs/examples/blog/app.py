@@ -1,4 +1,4 @@
-"""The blog as a Starlette app: `uvicorn blog.app:app --app-dir docs/examples`, then look at /login."""
+"""The blog as a Starlette app: `uvicorn blog.app:app --app-dir docs/examples`, then look at /."""
 
 from __future__ import annotations
 

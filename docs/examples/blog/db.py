@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import URL, ForeignKey, event
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from blog import settings
+from gatewright import Transaction
 
 
 class Base(DeclarativeBase):
@@ -45,8 +46,13 @@ class Post(Base):
 
 engine = create_async_engine(URL.create("sqlite+aiosqlite", database=settings.DATABASE))
 
-# `async with transaction() as db:` commits at the end, and rolls back when something is raised.
-transaction = async_sessionmaker(engine, expire_on_commit=False).begin
+sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+# What a handler asks for that changes something: the session of its transaction, which `@transactional(sessions)` ends.
+Database = Transaction[AsyncSession]
+
+# For what is looked up: `async with transaction() as db:` commits at the end, and rolls back when something is raised.
+transaction = sessions.begin
 
 
 @event.listens_for(engine.sync_engine, "connect")

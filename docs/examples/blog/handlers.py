@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from blog import accounts, posts, settings, supporters, users
 from blog.access import administrator, own_account, own_post
-from blog.db import Post, User
+from blog.db import Database, Post, User, sessions
 from blog.gate import session
 from blog.limits import reading
 from blog.schemas import (
@@ -39,6 +39,7 @@ from gatewright import (
     paginate,
     public,
     require,
+    transactional,
     validate,
     verify_webhook,
     with_auth,
@@ -53,9 +54,10 @@ from gatewright.webhooks import Event, stripe
 @cross_origin()
 @with_rate_limit("10/minute")
 @validate
-async def register(body: FromBody[Registration]) -> Result[UserOut]:
+@transactional(sessions)
+async def register(body: FromBody[Registration], db: Database) -> Result[UserOut]:
     """Make an account. This returns the database's row, and what `UserOut` does not name stays here."""
-    return ok(await accounts.register(body), status=201)
+    return ok(await accounts.register(db, body), status=201)
 
 
 @public
@@ -75,9 +77,12 @@ async def logout(call: Call) -> Result[None]:
 
 @with_auth(session)
 @validate
-async def change_password(body: FromBody[PasswordChange], principal: Principal[User], call: Call) -> Result[None]:
+@transactional(sessions)
+async def change_password(
+    body: FromBody[PasswordChange], principal: Principal[User], call: Call, db: Database
+) -> Result[None]:
     """Change one's own password, and log out everywhere else."""
-    return ok(status=204, cookies=await accounts.change_password(call, users.of(principal), body))
+    return ok(status=204, cookies=await accounts.change_password(db, call, users.of(principal), body))
 
 
 # Users
@@ -101,17 +106,19 @@ async def read_user(user_id: FromPath[str]) -> Result[UserOut]:
 @with_auth(session)
 @require(administrator | own_account)
 @validate
-async def update_user(user_id: FromPath[str], body: FromBody[UserChanges]) -> Result[UserOut]:
+@transactional(sessions)
+async def update_user(user_id: FromPath[str], body: FromBody[UserChanges], db: Database) -> Result[UserOut]:
     """Change one's own account or, as an administrator, any."""
-    return ok(await users.change(await users.find(user_id), body))
+    return ok(await users.change(db, await users.find(user_id), body))
 
 
 @with_auth(session)
 @require(administrator | own_account)
 @validate
-async def delete_user(user_id: FromPath[str]) -> Result[None]:
+@transactional(sessions)
+async def delete_user(user_id: FromPath[str], db: Database) -> Result[None]:
     """Delete one's own account or, as an administrator, any."""
-    await users.delete(await users.find(user_id))
+    await users.delete(db, await users.find(user_id))
     return ok()
 
 
@@ -132,9 +139,10 @@ async def list_posts(page: PageParams) -> Result[Page[PostOut]]:
 @idempotent()
 @with_auth(session)
 @validate
-async def create_post(body: FromBody[PostIn], principal: Principal) -> Result[PostOut]:
+@transactional(sessions)
+async def create_post(body: FromBody[PostIn], principal: Principal, db: Database) -> Result[PostOut]:
     """Publish a post."""
-    return ok(await posts.create(body, author=principal.sub), status=201)
+    return ok(await posts.create(db, body, author=principal.sub), status=201)
 
 
 @public
@@ -148,16 +156,18 @@ async def read_post(post_id: FromPath[PostId]) -> Result[PostOut]:
 @with_auth(session)
 @require(own_post)
 @validate
-async def update_post(post: Owned[Post], body: FromBody[PostChanges]) -> Result[PostOut]:
+@transactional(sessions)
+async def update_post(post: Owned[Post], body: FromBody[PostChanges], db: Database) -> Result[PostOut]:
     """Change one's own post; not even an administrator puts words into somebody's mouth."""
-    return ok(await posts.change(post, body))
+    return ok(await posts.change(db, post, body))
 
 
 @with_auth(session)
 @require(administrator | own_post)
-async def delete_post(post: Owned[Post]) -> Result[None]:
+@transactional(sessions)
+async def delete_post(post: Owned[Post], db: Database) -> Result[None]:
     """Delete one's own post or, as an administrator, any."""
-    await posts.delete(post)
+    await posts.delete(db, post)
     return ok()
 
 
@@ -165,7 +175,8 @@ async def delete_post(post: Owned[Post]) -> Result[None]:
 
 
 @verify_webhook(stripe(), secrets=settings.STRIPE_SECRET, once=True)
-async def stripe_webhook(event: Event[supporters.StripeEvent]) -> Result[None]:
+@transactional(sessions)
+async def stripe_webhook(event: Event[supporters.StripeEvent], db: Database) -> Result[None]:
     """Follow what Stripe says, once; an event of another type never comes here, and is answered all the same."""
-    await supporters.follow(event)
+    await supporters.follow(db, event)
     return ok()

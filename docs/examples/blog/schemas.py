@@ -38,7 +38,7 @@ class Credentials(BaseModel):
 class LoginForm(Credentials):
     """A login on the page, and where to go then."""
 
-    next: str | None = None
+    next: str = "/"
 
 
 class PasswordChange(BaseModel):

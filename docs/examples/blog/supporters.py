@@ -6,8 +6,9 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from blog.db import User, transaction
+from blog.db import User
 
 T = TypeVar("T")
 
@@ -52,15 +53,14 @@ class SubscriptionDeleted(BaseModel):
 StripeEvent = CheckoutCompleted | SubscriptionDeleted
 
 
-async def follow(stripe_event: StripeEvent) -> None:
+async def follow(db: AsyncSession, stripe_event: StripeEvent) -> None:
     """Do what an event says. Stripe may deliver it again, and late: the guard lets each event through once."""
     match stripe_event:
         case CheckoutCompleted():
-            await _set(stripe_event.data.object.client_reference_id, True)
+            await _set(db, stripe_event.data.object.client_reference_id, True)
         case SubscriptionDeleted():
-            await _set(stripe_event.data.object.metadata.user_id, False)
+            await _set(db, stripe_event.data.object.metadata.user_id, False)
 
 
-async def _set(user_id: str, is_supporter: bool) -> None:
-    async with transaction() as db:
-        await db.execute(update(User).where(User.id == user_id).values(is_supporter=is_supporter))
+async def _set(db: AsyncSession, user_id: str, is_supporter: bool) -> None:
+    await db.execute(update(User).where(User.id == user_id).values(is_supporter=is_supporter))

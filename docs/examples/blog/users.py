@@ -1,22 +1,24 @@
-"""Accounts."""
+"""Accounts. What changes one is part of its handler's transaction; what only looks has one of its own."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from blog.db import User, transaction
 from blog.schemas import UserChanges
 from gatewright import NotFound, Page, PageParams, Principal, Unauthorized
+from gatewright.pagination import sql
 
 EMAIL_TAKEN = "There is an account with this email address"
 NAME_TAKEN = "This name is taken"
 
 
-async def add(name: str, email: str, password_hash: str, *, is_admin: bool) -> User:
+async def add(db: AsyncSession, name: str, email: str, password_hash: str, *, is_admin: bool) -> User:
     """Make an account."""
-    async with transaction() as db:
-        user = User(name=name, email=email, password_hash=password_hash, is_admin=is_admin)
-        db.add(user)
+    user = User(name=name, email=email, password_hash=password_hash, is_admin=is_admin)
+    db.add(user)
+    await db.flush()  # now the database says whether name and address are free
     return user
 
 
@@ -33,11 +35,10 @@ async def replace_hash(user: User, old: str, better: str) -> None:
         await db.execute(update(User).where(*same).values(password_hash=better))
 
 
-async def keep_hash(user: User, password_hash: str) -> None:
+async def keep_hash(db: AsyncSession, user: User, password_hash: str) -> None:
     """Keep the hash of another password."""
-    async with transaction() as db:
-        db.add(user)
-        user.password_hash = password_hash
+    db.add(user)
+    user.password_hash = password_hash
 
 
 async def of_session(principal: Principal) -> User | None:
@@ -65,20 +66,16 @@ async def find(user_id: str) -> User:
 async def page_of(page: PageParams) -> Page[User]:
     """Return accounts by name."""
     async with transaction() as db:
-        users = await db.scalars(select(User).order_by(User.name).offset(page.offset).limit(page.limit))
-        total = await db.scalar(select(func.count()).select_from(User))
-        return Page(users.all(), total or 0)
+        return await sql.page_of(db, select(User).order_by(User.name), page)
 
 
-async def change(user: User, changes: UserChanges) -> User:
+async def change(db: AsyncSession, user: User, changes: UserChanges) -> User:
     """Change an account."""
-    async with transaction() as db:
-        db.add(user)
-        user.name = changes.name
+    db.add(user)
+    user.name = changes.name
     return user
 
 
-async def delete(user: User) -> None:
+async def delete(db: AsyncSession, user: User) -> None:
     """Delete an account, and with it its posts."""
-    async with transaction() as db:
-        await db.delete(user)
+    await db.delete(user)
