@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "gatewright"
 
-BASE = {"errors", "result", "cookie", "mapper", "faults", "redirect", "text"}
+BASE = {"envelope", "errors", "result", "cookie", "mapper", "faults", "redirect", "text"}
 GUARDS = {
     "auth",
     "body_limit",

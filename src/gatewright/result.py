@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -21,10 +21,11 @@ from typing import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
+from gatewright.envelope import failure, success
 from gatewright.errors import ApiError, BadRequest, ConfigurationError
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic import GetCoreSchemaHandler
 
     from gatewright.cookie import Cookie
 
@@ -131,18 +132,12 @@ class Ok(Generic[T_co]):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Describe the envelope, for frameworks that serialise and document a return annotation."""
         (data_type,) = get_args(source) or (Any,)
-        fields = {"success": _field(core_schema.literal_schema([True]))}
         page = page_class(data_type)
-        if page is not None:
-            (item_type,) = get_args(data_type) or (Any,)
-            fields["data"] = _field(core_schema.list_schema(handler.generate_schema(item_type)))
-            fields["pagination"] = _field(page.__facts__)
-        else:
-            fields["data"] = _field(handler.generate_schema(data_type))
-        told = fields | {"invalidated": _field(core_schema.list_schema(_TEXT))}
-        envelopes: dict[Hashable, CoreSchema] = {False: _envelope(_Envelope, fields), True: _envelope(_Told, told)}
-        either = core_schema.tagged_union_schema(envelopes, _is_told, metadata=_documented(fields))
-        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_ok), either])
+        if page is None:
+            return success(_open_ok, handler.generate_schema(data_type))
+        (item_type,) = get_args(data_type) or (Any,)
+        items = core_schema.list_schema(handler.generate_schema(item_type))
+        return success(_open_ok, items, page.__facts__)
 
 
 @dataclass(slots=True)
@@ -166,7 +161,7 @@ class Err:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Describe the error envelope, for frameworks that document a return annotation."""
-        return core_schema.chain_schema([core_schema.no_info_plain_validator_function(_open_err), _ERROR])
+        return failure(_open_err)
 
 
 # Guards, because `isinstance` leaves a checker with a type whose argument it does not know.
@@ -184,55 +179,6 @@ def page_class(annotation: object) -> type[Paged[Any]] | None:
     """Return the kind of page that an annotation names by itself; None for anything else."""
     origin: Any = get_origin(annotation) or annotation
     return origin if isinstance(origin, type) and issubclass(origin, Paged) else None  # pyright: ignore[reportUnknownVariableType]  # of whatever items
-
-
-def _field(schema: CoreSchema, *, required: bool = True) -> core_schema.TypedDictField:
-    return core_schema.typed_dict_field(schema, required=required)
-
-
-class _Envelope:
-    """Hold an envelope that was filtered, until it is written."""
-
-
-class _Told:
-    """Hold one that says what is stale, which few do."""
-
-
-def _is_told(envelope: Mapping[str, object] | _Envelope | _Told) -> bool:
-    """Tell an envelope that is to be read by its names, and one that is to be written by its class."""
-    return "invalidated" in envelope if isinstance(envelope, Mapping) else isinstance(envelope, _Told)
-
-
-def _documented(fields: dict[str, core_schema.TypedDictField]) -> dict[str, Any]:
-    """Return the metadata of a schema that is documented as an object with *fields*."""
-    described = core_schema.typed_dict_schema(fields)
-
-    def document(_: CoreSchema, describe: GetJsonSchemaHandler) -> dict[str, Any]:
-        return describe(described)
-
-    return {"pydantic_js_functions": [document]}
-
-
-def _envelope(held: type, fields: dict[str, core_schema.TypedDictField]) -> CoreSchema:
-    """Describe an object with *fields*, to be read as a dict, and written as a model is.
-
-    In a union, which is what `Result` is, pydantic writes a subclass inside of a model as its declared class, but a
-    subclass inside of a dict with everything that it has.
-    """
-    members = {name: core_schema.model_field(field["schema"]) for name, field in fields.items()}
-    return core_schema.model_schema(held, core_schema.model_fields_schema(members))
-
-
-_TEXT = core_schema.str_schema()
-_ERROR = core_schema.typed_dict_schema(
-    {
-        "success": _field(core_schema.literal_schema([False])),
-        "error": _field(_TEXT),
-        "code": _field(_TEXT),
-        "details": _field(core_schema.dict_schema(_TEXT, core_schema.list_schema(_TEXT)), required=False),
-        "request_id": _field(_TEXT, required=False),
-    }
-)
 
 
 def _open_ok(value: object) -> dict[str, object]:
