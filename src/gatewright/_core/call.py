@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from gatewright._core import body
 from gatewright._core.headers import HeaderPolicy, dress
+from gatewright._core.incoming import Incoming
 from gatewright._core.outcome import Finisher, Head, RawHeader, RawHeaders
 from gatewright._core.refuse import refuse
 from gatewright._core.stale import tell_stale
@@ -30,8 +31,6 @@ __all__ = ["CALL", "Afterthought", "Call"]
 CALL = "gatewright.call"
 """The key under which the call of a request lies in its ASGI scope."""
 
-_UNRESOLVED = "(not asked for yet)"
-
 Afterthought = Callable[[], Awaitable[None] | None]
 T = TypeVar("T")
 
@@ -44,7 +43,7 @@ class Weighs(Protocol):
         ...
 
 
-class Call:
+class Call(Incoming):
     """One request on its way through the gate.
 
     Attributes:
@@ -93,16 +92,13 @@ class Call:
     status: int | None = None
     _body: bytes | None = None
     _handed: Receive | None = None
-    _client: str | None = _UNRESOLVED
     _connection: Request | WebSocket | None = None
     _log: Logger | None = None
 
     def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
-        self.gate: Gate = gate
-        self.scope: Scope = scope
         self._receive = receive
         self._send = send
-        self._read_headers(scope["headers"])
+        super().__init__(gate, scope)
         self.body_limit: int = gate.body_limit
         self.header_policy: HeaderPolicy | None = gate.headers
         self.arguments: dict[str, Any] = {}
@@ -111,80 +107,10 @@ class Call:
         self.started_at: float = gate.clock.monotonic()
         self.request_id: str = gate.request_id(self.header(b"x-request-id"))
 
-    def _read_headers(self, raw: Sequence[RawHeader]) -> None:
-        self.headers: dict[bytes, bytes] = dict(raw)
-        self._repeats = len(raw) != len(self.headers)
-
     def __repr__(self) -> str:
         return f"<Call {self.scope.get('method', self.scope['type'])} {self.route or 'no route'} {self.request_id}>"
 
-    # What came in
-
-    @property
-    def is_websocket(self) -> bool:
-        """Say whether this is a websocket's handshake."""
-        return bool(self.scope["type"] == "websocket")
-
-    @property
-    def is_preflight(self) -> bool:
-        """Say whether a browser asks whether it may ask (CORS, in the Fetch standard); such a call carries nobody."""
-        asked = b"access-control-request-method" in self.headers and b"origin" in self.headers
-        return asked and self.method == "OPTIONS"
-
-    @property
-    def method(self) -> str:
-        """Return the HTTP method; a handshake is a GET."""
-        method: str = self.scope.get("method", "GET")
-        return method
-
-    @property
-    def path_params(self) -> Mapping[str, Any]:
-        """Return what the route found in the path."""
-        found: Mapping[str, Any] = self.scope.get("path_params", {})
-        return found
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return a header that occurs exactly once; None where it is absent or repeated."""
-        if self._repeats and len(self.header_values(name)) > 1:
-            return None
-        return self.headers.get(name)
-
-    def header_values(self, name: bytes) -> list[bytes]:
-        """Return every occurrence of a header."""
-        return [value for key, value in self.scope["headers"] if key == name]
-
-    def cookie(self, name: bytes) -> bytes | None:
-        """Return a cookie's raw value; None where it is absent or occurs more than once.
-
-        Names are compared byte by byte and only spaces and tabs around a pair are stripped: a decoded parse takes
-        `\\xa0__Host-session` for `__Host-session`.
-        """
-        line = self.headers.get(b"cookie")
-        if line is None:
-            return None
-        if line.startswith(name) and b";" not in line and not self._repeats:
-            # The common case: one cookie, ours.
-            return line[len(name) + 1 :].rstrip(b" \t") if line[len(name) : len(name) + 1] == b"=" else None
-        if self._repeats:
-            # HTTP/2 may split the header into one line for each cookie (RFC 9113, section 8.2.3).
-            line = b"; ".join(self.header_values(b"cookie"))
-        prefix = name + b"="
-        if prefix not in line:
-            return None
-        values = [part for pair in line.split(b";") if (part := pair.strip(b" \t")).startswith(prefix)]
-        return values[0][len(prefix) :] if len(values) == 1 else None
-
-    @property
-    def client(self) -> str | None:
-        """Return the client's address through the gate's proxy trust; None where the server gave none."""
-        if self._client is _UNRESOLVED:
-            self._client = self.gate.proxies.client(self.scope, self.headers)
-        return self._client
-
-    @property
-    def secure(self) -> bool:
-        """Say whether the client came over TLS, as far as the gate trusts what it is told."""
-        return self.gate.proxies.secure(self.scope, self.headers)
+    # What came in, after its head
 
     async def body(self) -> bytes:
         """Return the body, read at most once.
